@@ -1,0 +1,135 @@
+"""What a fix changes: small edits that point at nodes of the concrete syntax tree.
+
+An edit is data. New code is given as source text, because that is what a reader of the rule wants to see;
+`clipcheck.engine.rewrite` turns edits into replaced spans of the file, so that everything else stays byte for byte.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import libcst as cst
+
+
+class Applicability(enum.Enum):
+    """How much a fix may change. The words are those of ruff."""
+
+    SAFE = "safe"
+    """What is trained stays as it is, except where the code raised, warned, was slower, or lost its state."""
+    UNSAFE = "unsafe"
+    """What is trained changes, even if for the better: applied with --unsafe-fixes only."""
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Replace an expression, an argument or a whole statement by `code`."""
+
+    node: cst.CSTNode
+    code: str
+
+
+@dataclass(frozen=True)
+class InsertBefore:
+    """Put the lines of `code`, written without indentation, before the statement that `node` stands in."""
+
+    node: cst.CSTNode
+    code: str
+
+
+@dataclass(frozen=True)
+class InsertAfter:
+    """Put the lines of `code`, written without indentation, after the statement that `node` stands in."""
+
+    node: cst.CSTNode
+    code: str
+
+
+@dataclass(frozen=True)
+class AppendToBody:
+    """Put the lines of `code`, written without indentation, at the end of the body of a class or function."""
+
+    node: cst.ClassDef | cst.FunctionDef
+    code: str
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Remove the statement that `node` stands in; `pass` takes its place where the block would be left empty."""
+
+    node: cst.CSTNode
+
+
+@dataclass(frozen=True)
+class AddArgument:
+    """Add `code` (``name=value``) as the last argument of a call, in the layout that the call already has."""
+
+    call: cst.Call
+    code: str
+
+
+@dataclass(frozen=True)
+class DropArgument:
+    """Remove one argument of a call together with its comma."""
+
+    call: cst.Call
+    argument: cst.Arg
+
+
+@dataclass(frozen=True)
+class AddDecorator:
+    """Decorate a class or function with ``@code``."""
+
+    node: cst.ClassDef | cst.FunctionDef
+    code: str
+
+
+@dataclass(frozen=True)
+class NeedImport:
+    """Make sure that the module holds ``import module`` or, with a name, ``from module import name``."""
+
+    module: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class NeedDefinition:
+    """Make sure that the module holds the class or function `name`; `code` is put after the imports if it does not."""
+
+    name: str
+    code: str
+
+
+Edit: TypeAlias = (
+    Replace
+    | InsertBefore
+    | InsertAfter
+    | AppendToBody
+    | Remove
+    | AddArgument
+    | DropArgument
+    | AddDecorator
+    | NeedImport
+    | NeedDefinition
+)
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Edits that belong together: all of them are applied, or none.
+
+    `message` says in one line what the fix does, as an order ("Replace `K.clip` with `keras.ops.clip`").
+    """
+
+    message: str
+    applicability: Applicability
+    edits: tuple[Edit, ...]
+
+
+def safe(message: str, *edits: Edit) -> Fix:
+    return Fix(message, Applicability.SAFE, edits)
+
+
+def unsafe(message: str, *edits: Edit) -> Fix:
+    return Fix(message, Applicability.UNSAFE, edits)

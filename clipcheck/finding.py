@@ -1,0 +1,35 @@
+"""What a rule says of a script: findings that point at nodes of the tree, with their evidence and their fix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import libcst as cst
+
+from clipcheck.edit import Fix
+
+
+@dataclass(frozen=True)
+class Note:
+    """A piece of evidence: a place in the user's code, and what it tells us."""
+
+    node: cst.CSTNode
+    words: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One misuse.
+
+    `message` is one sentence with the user's own names that says what is wrong. `why` tells somebody who did not know
+    the API what happens at run time. `advice` says what to do. `node` is what gets underlined.
+    """
+
+    code: str
+    name: str
+    node: cst.CSTNode
+    message: str
+    why: str
+    advice: str
+    evidence: tuple[Note, ...] = ()
+    fix: Fix | None = None

@@ -1,0 +1,62 @@
+"""TensorFlow 1 and 2. Settled on tensorflow-cpu 2.21.0."""
+
+from __future__ import annotations
+
+from clipcheck.frameworks.api import At, ClipGradients, ClipValues, Optimizer
+
+_BY_VALUE = ClipValues("tensorflow", At(0, ("t",)), At(1, ("clip_value_min",)), At(2, ("clip_value_max",)))
+
+CLIPS: dict[str, ClipValues] = {
+    "tensorflow.clip_by_value": _BY_VALUE,
+    "tensorflow.experimental.numpy.clip": ClipValues(
+        "tensorflow", At(0, ("a",)), At(1, ("a_min",)), At(2, ("a_max",)), one_sided=True
+    ),
+}
+
+GRADIENT_CLIPS: dict[str, ClipGradients] = {
+    "tensorflow.clip_by_norm": ClipGradients(
+        "tensorflow", "norm", At(0, ("t",)), At(1, ("clip_norm",)), in_place=False
+    ),
+    "tensorflow.clip_by_global_norm": ClipGradients(
+        "tensorflow", "global norm", At(0, ("t_list",)), At(1, ("clip_norm",)), in_place=False
+    ),
+    "tensorflow.clip_by_average_norm": ClipGradients(
+        "tensorflow", "norm", At(0, ("t",)), At(1, ("clip_norm",)), in_place=False
+    ),
+}
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    f"tensorflow.train.{name}": Optimizer("tensorflow")
+    for name in (
+        "AdamOptimizer RMSPropOptimizer GradientDescentOptimizer MomentumOptimizer AdagradOptimizer "
+        "AdadeltaOptimizer FtrlOptimizer ProximalGradientDescentOptimizer Optimizer"
+    ).split()
+}
+
+SESSIONS = frozenset({"tensorflow.Session", "tensorflow.InteractiveSession", "tensorflow.train.MonitoredSession"})
+
+NOT_TENSORS = frozenset(
+    (
+        "function device name_scope variable_scope control_dependencies executing_eagerly print group no_op "
+        "global_variables_initializer initialize_all_variables trainable_variables global_variables "
+        "all_variables get_collection gradients placeholder_with_default_ get_default_graph set_random_seed "
+        "import_graph_def add_to_collection reset_default_graph disable_eager_execution "
+        "enable_eager_execution get_logger disable_v2_behavior init_scope py_function numpy_function as_dtype "
+        "assert_equal split unstack"
+    ).split()
+)
+"""The functions of the `tf` namespace that do not return one tensor."""
+
+TENSOR_NAMESPACES = (
+    "tensorflow.",
+    "tensorflow.math.",
+    "tensorflow.nn.",
+    "tensorflow.random.",
+    "tensorflow.linalg.",
+    "tensorflow.image.",
+    "tensorflow.losses.",
+)
+
+VARIABLES = frozenset({"tensorflow.Variable", "tensorflow.get_variable", "keras.Variable", "keras.backend.variable"})
+
+TENSOR_ANNOTATIONS = frozenset({"tensorflow.Tensor", "keras.KerasTensor"})

@@ -1,0 +1,1 @@
+"""Plain facts about a training script. Knows no framework and nothing else of clipcheck."""

@@ -1,0 +1,1 @@
+"""clipcheck's own rules: a folder a family, a file a rule. Installed as `clipcheck_rules`."""

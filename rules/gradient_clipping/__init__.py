@@ -1,0 +1,1 @@
+"""Gradients that are to be bounded before the update."""

@@ -1,0 +1,1 @@
+"""Clipping through API that is gone or going."""

@@ -1,0 +1,1 @@
+"""Clipping that does not survive saving and loading."""

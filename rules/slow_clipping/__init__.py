@@ -1,0 +1,1 @@
+"""Clipping that is right and slow."""

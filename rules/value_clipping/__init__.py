@@ -1,0 +1,1 @@
+"""Values that are clipped: activations, probabilities, losses, parameters by hand."""

@@ -1,0 +1,1 @@
+"""Weights that are to stay in [-c, c]."""
