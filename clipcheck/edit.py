@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import libcst as cst
+if TYPE_CHECKING:
+    import libcst as cst
 
 
 class Applicability(enum.Enum):

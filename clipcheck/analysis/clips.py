@@ -14,6 +14,8 @@ from clipcheck.model.clips import Bound, Fate, ValueClip
 from clipcheck.model.code import Call, Code
 from clipcheck.model.value import Constant, Tensor
 
+_READS_EVERYTHING = frozenset({"locals", "vars", "eval", "exec"})
+
 
 def read_clips(reading: FileReading) -> Iterator[ValueClip]:
     """Every call that clips values, in the order of the source."""
@@ -103,7 +105,11 @@ def _rebound_name(call: Call) -> Code | None:
 def _is_read(reading: FileReading, target: cst.Name, statement: cst.Assign, scope: Scope) -> bool:
     """Whether any use of the name may see the value that this statement binds."""
     for name in reading.tree.below(scope.node):
-        if not isinstance(name, cst.Name) or name.value != target.value or name is target:
+        if not isinstance(name, cst.Name) or name is target:
+            continue
+        if name.value in _READS_EVERYTHING and reading.name(name) == f"builtins.{name.value}":
+            return True
+        if name.value != target.value:
             continue
         if any(b.node is name for b in scope.bindings.get(name.value, ())) and not _is_augmented(reading, name):
             continue
@@ -112,8 +118,6 @@ def _is_read(reading: FileReading, target: cst.Name, statement: cst.Assign, scop
         if reading.scopes.function_of(reading.scopes.of(name)) is not scope:
             return True
         if any(b.statement is statement for b in reading.flow.reaching(name)):
-            return True
-        if reading.name(name) is None and name.value in ("locals", "eval", "exec"):
             return True
     return False
 
