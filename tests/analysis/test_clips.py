@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.analysis.reading import script_of
 
 from clipcheck.model.clips import Fate, ValueClip
+from tests.analysis.reading import script_of
 
 IMPORTS = """
 import numpy as np

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.analysis.reading import script_of
 
 from clipcheck.model.code import Spelling
+from tests.analysis.reading import script_of
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from tests.analysis.reading import last, script_of
 
 from clipcheck.model.value import UNKNOWN, Constant, Instance, Many, Tensor
+from tests.analysis.reading import last, script_of
 
 
 @pytest.mark.parametrize(
@@ -31,15 +31,16 @@ def test_constants_are_folded(source: str, expression: str, value: float) -> Non
     assert found.value == value
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "parser.add_argument('--clip-value', '-c', type=float, default=0.01)\nargs = parser.parse_args()\nprint(args.clip_value)",
-        "parser.add_argument('--clip', dest='clip_value', default=0.01)\nargs = parser.parse_args()\nprint(args.clip_value)",
-    ],
-)
-def test_a_command_line_default_is_a_value_that_may_be_overridden(source: str) -> None:
-    assert last(script_of(source), "args.clip_value").value == Constant(0.01, assumed=True)
+@pytest.mark.parametrize("option", ["'--clip-value', '-c'", "'--clip', dest='clip_value'"])
+def test_a_command_line_default_is_a_value_that_may_be_overridden(option: str) -> None:
+    script = script_of(
+        f"""
+        parser.add_argument({option}, type=float, default=0.01)
+        args = parser.parse_args()
+        print(args.clip_value)
+        """
+    )
+    assert last(script, "args.clip_value").value == Constant(0.01, assumed=True)
 
 
 def test_an_attribute_has_the_value_that_the_constructor_stores() -> None:
