@@ -1,0 +1,55 @@
+"""The `clipcheck` command, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from clipcheck import __version__
+from clipcheck.cli.fix import fix
+from clipcheck.cli.lint import lint
+from clipcheck.cli.rule import rule
+
+FAILED = 2
+"""The exit code of a run that could not do its job."""
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="clipcheck")
+def cli() -> None:
+    """Find and fix misuse of clipping in Keras, TensorFlow and PyTorch training code.
+
+    Exit codes: 0 nothing found, 1 something found, 2 the job could not be done.
+    """
+
+
+for command in (lint, fix, rule):
+    cli.add_command(command)
+
+
+def run() -> NoReturn:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # A terminal that lacks a character must not end the run.
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        code = cli.main(prog_name="clipcheck", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        click.echo("error: this is a bug in clipcheck, please report it with the lines above", err=True)
+        return FAILED

@@ -1,0 +1,1 @@
+"""A team's own rules, small enough to see what the command line does with their findings."""
