@@ -79,6 +79,30 @@ class DropArgument:
 
 
 @dataclass(frozen=True)
+class AddParameter:
+    """Add `code` (``**kwargs``) as the last parameter of a function, in the layout that its head already has."""
+
+    node: cst.FunctionDef
+    code: str
+
+
+@dataclass(frozen=True)
+class AddEntry:
+    """Add `code` (``"key": value``) as the last entry of a dict display, in the layout that it already has."""
+
+    display: cst.Dict
+    code: str
+
+
+@dataclass(frozen=True)
+class DropEntry:
+    """Remove one entry of a dict display together with its comma."""
+
+    display: cst.Dict
+    entry: cst.BaseDictElement
+
+
+@dataclass(frozen=True)
 class AddDecorator:
     """Decorate a class or function with ``@code``."""
 
@@ -110,6 +134,9 @@ Edit: TypeAlias = (
     | Remove
     | AddArgument
     | DropArgument
+    | AddParameter
+    | AddEntry
+    | DropEntry
     | AddDecorator
     | NeedImport
     | NeedDefinition

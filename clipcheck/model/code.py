@@ -7,22 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import libcst as cst
 
 from clipcheck.model.value import Constant, Value
+
+if TYPE_CHECKING:
+    from clipcheck.model.networks import Network
 
 
 class Reading(Protocol):
     """What the analysis can tell of the nodes of one file."""
 
     def text(self, node: cst.CSTNode) -> str: ...
+    def span(self, node: cst.CSTNode) -> tuple[tuple[int, int], tuple[int, int]]: ...
     def line(self, node: cst.CSTNode) -> int: ...
     def name(self, node: cst.CSTNode) -> str | None: ...
     def names(self, node: cst.CSTNode) -> frozenset[str]: ...
     def api(self, node: cst.CSTNode) -> str | None: ...
     def value(self, node: cst.CSTNode) -> Value: ...
+    def network(self, node: cst.CSTNode) -> Network | None: ...
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None: ...
     def statement(self, node: cst.CSTNode) -> cst.CSTNode: ...
     def function(self, node: cst.CSTNode) -> cst.FunctionDef | None: ...
@@ -30,6 +35,8 @@ class Reading(Protocol):
     def loops(self, node: cst.CSTNode) -> tuple[cst.CSTNode, ...]: ...
     def calls_in(self, node: cst.CSTNode) -> Iterator[cst.Call]: ...
     def spell(self, dotted: str, at: cst.CSTNode) -> Spelling: ...
+    def means_same(self, node: cst.CSTNode, at: cst.CSTNode) -> bool: ...
+    def is_free(self, name: str, at: cst.CSTNode) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,7 @@ class Code:
     @property
     def words(self) -> str:
         """The source text on one line and not longer than a message can bear."""
-        flat = " ".join(self.text.split())
-        return flat if len(flat) <= 60 else flat[:57] + "..."
+        return brief(self.text)
 
     @property
     def line(self) -> int:
@@ -86,6 +92,11 @@ class Code:
     def value(self) -> Value:
         """What it stands for."""
         return self.reading.value(self.node)
+
+    @property
+    def network(self) -> Network | None:
+        """The model that it is, if it can only be one that this file makes."""
+        return self.reading.network(self.node)
 
     @property
     def number(self) -> float | None:
@@ -132,6 +143,26 @@ class Code:
         """How to write a dotted name ("keras.ops.clip") at this place, with the imports that the file has."""
         return self.reading.spell(dotted, self.node)
 
+    @property
+    def assigned_to(self) -> Code | None:
+        """The variable or attribute of `target = <this>`, where it is all of the statement's value."""
+        parent = self.reading.parent(self.node)
+        if not isinstance(parent, cst.Assign) or len(parent.targets) != 1:
+            return None
+        target = parent.targets[0].target
+        return self.at(target) if isinstance(target, (cst.Name, cst.Attribute)) else None
+
+    def means_same_at(self, place: Code) -> bool:
+        """Whether the expression, written at another place, surely has the same value there."""
+        return self.reading.means_same(self.node, place.node)
+
+    def free_name(self, *candidates: str) -> str:
+        """The first of these names that can be bound at this place without shadowing anything, else a made-up one."""
+        for name in candidates:
+            if self.reading.is_free(name, self.node):
+                return name
+        return self.free_name(candidates[-1] + "_")
+
     def inside(self, other: Code) -> bool:
         """Whether it stands within `other`, or is it."""
         node: cst.CSTNode | None = self.node
@@ -153,8 +184,19 @@ class Argument(Code):
     node: cst.Arg
 
     @property
+    def text(self) -> str:
+        """The argument as written, without the comma and the comment behind it."""
+        keyword = f"{self.keyword}=" if self.keyword else ""
+        return f"{self.node.star}{keyword}{self.code.text}"
+
+    @property
     def keyword(self) -> str | None:
         return self.node.keyword.value if self.node.keyword else None
+
+    @property
+    def label(self) -> Code | None:
+        """The keyword itself, as a place in the code."""
+        return self.at(self.node.keyword) if self.node.keyword else None
 
     @property
     def code(self) -> Code:
@@ -202,6 +244,12 @@ class Call(Code):
             elif index == position:
                 return Argument(arg, self.reading)
         return None
+
+
+def brief(text: str) -> str:
+    """Source text on one line and not longer than a message can bear."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 60 else flat[:57] + "..."
 
 
 def as_code(node: cst.CSTNode, reading: Reading) -> Code:
