@@ -71,7 +71,14 @@ def _fix_files(session: Session, *, write_them: bool) -> Sequence[FixResult]:
     from clipcheck.engine.many import fix_files
 
     settings = session.settings
-    return fix_files(session.files, session.rules, settings, unsafe=settings.unsafe_fixes, write=write_them)
+    return fix_files(
+        session.files,
+        session.rules,
+        settings,
+        unsafe=settings.unsafe_fixes,
+        write=write_them,
+        parsed=session.named,
+    )
 
 
 def _fix_stdin(session: Session, diff: bool) -> FixResult:
@@ -84,11 +91,13 @@ def _fix_stdin(session: Session, diff: bool) -> FixResult:
     name, data = session.stdin
     settings = session.settings
     try:
-        document = read(name, data, session.rules, settings)
+        document = read(name, data, session.rules, settings, always=True)
     except SourceError as error:
         result = FixResult(problems=(Problem(name, error.message, error.position),))
     else:
-        made = document and fix_document(document, session.rules, settings, unsafe=settings.unsafe_fixes)
+        made = document and fix_document(
+            document, session.rules, settings, unsafe=settings.unsafe_fixes, always_parse=True
+        )
         result = made or FixResult()
     if not diff:
         write_bytes(result.document.encode() if result.document else data)

@@ -31,9 +31,9 @@ def lint(
 
     session = Session.open(chosen)
     if chosen.from_stdin:
-        result = lint_bytes(*session.stdin, session.rules, session.settings)
+        result = lint_bytes(*session.stdin, session.rules, session.settings, always_parse=True)
     else:
-        result = lint_files(session.files, session.rules, session.settings)
+        result = lint_files(session.files, session.rules, session.settings, parsed=session.named)
     complain_of(result.problems)
 
     report = session.report(result.diagnostics, result.problems, output_format)

@@ -70,6 +70,11 @@ class Session:
         return self.chosen.stdin_filename or "-", sys.stdin.buffer.read()
 
     @property
+    def named(self) -> frozenset[Path]:
+        """The files that are named one by one: who does that wants to hear of a syntax error in any of them."""
+        return frozenset(path for path in map(Path, self.chosen.paths) if path.is_file())
+
+    @property
     def paint(self) -> Paint:
         """The colours of standard output."""
         return paint_for(sys.stdout, os.environ)

@@ -68,9 +68,17 @@ class _State:
 _Key: TypeAlias = tuple[str, str, str]
 
 
-def fix_document(document: Document, rules: Sequence[Rule], settings: Settings, *, unsafe: bool = False) -> FixResult:
-    """Apply the safe fixes of the selected rules, with `unsafe` also the unsafe ones."""
-    return _Fixing(document, rules, settings, unsafe).result()
+def fix_document(
+    document: Document,
+    rules: Sequence[Rule],
+    settings: Settings,
+    *,
+    unsafe: bool = False,
+    always_parse: bool = False,
+) -> FixResult:
+    """Apply the safe fixes of the selected rules, with `unsafe` also the unsafe ones. `always_parse`: tell a syntax
+    error also where no rule looks for anything."""
+    return _Fixing(document, rules, settings, unsafe).result(always_parse)
 
 
 class _Fixing:
@@ -85,8 +93,8 @@ class _Fixing:
         self.dropped: dict[_Key, Dropped] = {}
         self.severe = {rule.code for rule in rules if rule.severity is Severity.ERROR}
 
-    def result(self) -> FixResult:
-        state = _State(self.before, examine(self.before, self.rules, self.settings))
+    def result(self, always_parse: bool) -> FixResult:
+        state = _State(self.before, examine(self.before, self.rules, self.settings, always_parse=always_parse))
         problems: tuple[Problem, ...] = ()
         for _ in range(_ROUNDS):
             after = self._round(state)

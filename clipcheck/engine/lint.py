@@ -52,26 +52,31 @@ class Examination:
         return tuple(found.diagnostic for found in self.found)
 
 
-def lint_bytes(path: str, data: bytes, rules: Sequence[Rule], settings: Settings) -> Result:
-    """Lint a file as it was read. One that no selected rule's screen lets through is not even decoded."""
+def lint_bytes(
+    path: str, data: bytes, rules: Sequence[Rule], settings: Settings, *, always_parse: bool = False
+) -> Result:
+    """Lint a file as it was read. One that no selected rule's screen lets through is not even decoded, unless it must
+    be parsed always."""
     try:
-        document = read(path, data, rules, settings)
+        document = read(path, data, rules, settings, always=always_parse)
     except SourceError as error:
         return Result(problems=(Problem(path, error.message, error.position),))
-    return lint_document(document, rules, settings) if document else Result()
+    return lint_document(document, rules, settings, always_parse=always_parse) if document else Result()
 
 
-def read(path: str, data: bytes, rules: Sequence[Rule], settings: Settings) -> Document | None:
+def read(path: str, data: bytes, rules: Sequence[Rule], settings: Settings, *, always: bool = False) -> Document | None:
     """The document, unless there can be no finding in it. Raises SourceError."""
     # In a notebook's JSON, newlines and quotes are spelled in other ways than the screens expect.
-    if not path.endswith(".ipynb") and not _screened(_running(rules, settings, path), data):
-        return None
-    return Document.from_bytes(path, data)
+    if always or path.endswith(".ipynb") or _screened(_running(rules, settings, path), data):
+        return Document.from_bytes(path, data)
+    return None
 
 
-def lint_document(document: Document, rules: Sequence[Rule], settings: Settings) -> Result:
+def lint_document(
+    document: Document, rules: Sequence[Rule], settings: Settings, *, always_parse: bool = False
+) -> Result:
     """Lint one document with those of the rules that the settings select."""
-    examination = examine(document, rules, settings)
+    examination = examine(document, rules, settings, always_parse=always_parse)
     return Result(examination.diagnostics, examination.problems)
 
 

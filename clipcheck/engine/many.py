@@ -24,10 +24,14 @@ def lint_files(
     rules: Sequence[Rule],
     settings: Settings,
     *,
+    parsed: frozenset[Path] = frozenset(),
     executor: Executor | None = None,
 ) -> Result:
-    """Lint files; the problems of those that could not be found go along. An executor spreads the work."""
-    results = _each(partial(lint_file, rules=rules, settings=settings), files, Result, executor)
+    """Lint files; the problems of those that could not be found go along. An executor spreads the work.
+
+    `parsed`: the files that are parsed, so that a syntax error is told, also where no rule looks for anything.
+    """
+    results = _each(partial(lint_file, rules=rules, settings=settings, parsed=parsed), files, Result, executor)
     return Result(
         tuple(diagnostic for result in results for diagnostic in result.diagnostics),
         tuple(problem for result in results for problem in result.problems),
@@ -41,31 +45,42 @@ def fix_files(
     *,
     unsafe: bool = False,
     write: bool = True,
+    parsed: frozenset[Path] = frozenset(),
     executor: Executor | None = None,
 ) -> list[FixResult]:
-    """Fix files, each in its place unless `write` is False."""
-    work = partial(fix_file, rules=rules, settings=settings, unsafe=unsafe, write=write)
+    """Fix files, each in its place unless `write` is False. `parsed` and `executor` as in `lint_files`."""
+    work = partial(fix_file, rules=rules, settings=settings, unsafe=unsafe, write=write, parsed=parsed)
     return _each(work, files, FixResult, executor)
 
 
-def lint_file(path: Path, rules: Sequence[Rule], settings: Settings) -> Result:
+def lint_file(
+    path: Path, rules: Sequence[Rule], settings: Settings, *, parsed: frozenset[Path] = frozenset()
+) -> Result:
     try:
         data = path.read_bytes()
     except OSError as error:
         return Result(problems=(_problem(path, error),))
-    return lint_bytes(str(path), data, rules, settings)
+    return lint_bytes(str(path), data, rules, settings, always_parse=path in parsed)
 
 
-def fix_file(path: Path, rules: Sequence[Rule], settings: Settings, *, unsafe: bool, write: bool) -> FixResult:
+def fix_file(
+    path: Path,
+    rules: Sequence[Rule],
+    settings: Settings,
+    *,
+    unsafe: bool,
+    write: bool,
+    parsed: frozenset[Path] = frozenset(),
+) -> FixResult:
     try:
-        document = read(str(path), path.read_bytes(), rules, settings)
+        document = read(str(path), path.read_bytes(), rules, settings, always=path in parsed)
     except SourceError as error:
         return FixResult(problems=(Problem(str(path), error.message, error.position),))
     except OSError as error:
         return FixResult(problems=(_problem(path, error),))
     if document is None:
         return FixResult()
-    result = fix_document(document, rules, settings, unsafe=unsafe)
+    result = fix_document(document, rules, settings, unsafe=unsafe, always_parse=path in parsed)
     if not (write and result.is_changed and result.document):
         return result
     try:

@@ -240,3 +240,12 @@ def test_a_notebook_is_told_by_cell(clipcheck, project):
     )
     assert "notes.ipynb:cell 2:2:1: HSE201" in clipcheck("lint", "--output-format", "concise").stdout
     assert "2 | pop(x)\n  | ^^^\n" in clipcheck("lint").stdout
+
+
+@pytest.mark.parametrize("command", ["lint", "fix"])
+def test_a_syntax_error_is_told_of_a_named_file_also_where_no_rule_looks(clipcheck, project, command):
+    (project / "broken.py").write_text("def train(:\n")
+    result = clipcheck(command, "broken.py")
+    assert result.exit_code == 2
+    assert "broken.py:1:" in result.stderr
+    assert clipcheck(command, ".").exit_code == 0
