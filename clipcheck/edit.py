@@ -48,6 +48,38 @@ class InsertAfter:
 
 
 @dataclass(frozen=True)
+class MoveBefore:
+    """Move the statement that `node` stands in before the one that `target` stands in, and into its block.
+
+    The comment right above it comes along. `lead` are lines, written without indentation, to put in front of it.
+    """
+
+    node: cst.CSTNode
+    target: cst.CSTNode
+    lead: str = ""
+
+
+@dataclass(frozen=True)
+class MoveAfter:
+    """Move the statement that `node` stands in behind the one that `target` stands in, and into its block.
+
+    The comment right above it comes along. `lead` are lines, written without indentation, to put in front of it.
+    """
+
+    node: cst.CSTNode
+    target: cst.CSTNode
+    lead: str = ""
+
+
+@dataclass(frozen=True)
+class PutUnder:
+    """Put the statement that `node` stands in under a line that opens a block (``if sync:``)."""
+
+    node: cst.CSTNode
+    header: str
+
+
+@dataclass(frozen=True)
 class AppendToBody:
     """Put the lines of `code`, written without indentation, at the end of the body of a class or function."""
 
@@ -130,6 +162,9 @@ Edit: TypeAlias = (
     Replace
     | InsertBefore
     | InsertAfter
+    | MoveBefore
+    | MoveAfter
+    | PutUnder
     | AppendToBody
     | Remove
     | AddArgument

@@ -42,3 +42,11 @@ def test_the_table_of_exit_codes_and_the_options_are_those_of_the_command():
 def test_the_tests_of_the_readme_are_those_of_ci():
     assert ".venv/bin/python -m pytest" in between("tests")
     assert "<!-- tests -->" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_example_is_what_clipcheck_prints(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, lint, diff = re.findall(r"```\w+\n(.*?)```", between("example"), re.DOTALL)
+    (tmp_path / "wgan.py").write_text(code)
+    assert lint == "$ clipcheck lint wgan.py\n" + CliRunner().invoke(cli, ["lint", "wgan.py"]).stdout
+    assert diff == CliRunner().invoke(cli, ["fix", "--unsafe-fixes", "--diff", "wgan.py"]).stdout

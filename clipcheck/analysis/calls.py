@@ -67,6 +67,8 @@ class CallValues:
             return Many(Tensor("tensorflow", "parameter"))
         if api in ("tensorflow.gradients", "keras.backend.gradients"):
             return Many(Tensor(api.split(".")[0], "gradient"))
+        if api in ("theano.tensor.grad", "theano.grad", "theano.gradient.grad"):
+            return Tensor("theano", "gradient")
         if api == "itertools.chain":
             return self._first_element(call, one_shot=True)
         if api == "torch.autograd.grad":
@@ -189,6 +191,9 @@ class CallValues:
         local = self._local_method(receiver, name)
         if local is not None:
             return self.returned(local)
+        held = self.values.of(func) if isinstance(receiver, Instance) and receiver.local else UNKNOWN
+        if isinstance(held, Instance):  # `self.dense(x)`: an object kept in an attribute is called
+            return self._called(call, held)
         return self._model_method(call, func, receiver, name)
 
     def _local_method(self, receiver: Value, name: str) -> cst.FunctionDef | None:

@@ -38,6 +38,28 @@ class Classes:
                 return self.kind(class_)
         return None
 
+    def chain(self, class_: cst.ClassDef) -> list[cst.ClassDef]:
+        """The class and its bases in this file, the nearest first."""
+        found: list[cst.ClassDef] = [class_]
+        for current in found:
+            for base in current.bases:
+                above = self.reading.values.local_class(self.reading.value(base.value))
+                if above is not None and above not in found:
+                    found.append(above)
+        return found
+
+    def method(self, class_: cst.ClassDef, name: str) -> cst.FunctionDef | None:
+        """The method that runs when `name` is called on an instance; None where a subclass of this file may have its
+        own, or where the method is there to be overridden."""
+        for other in self.reading.tree.all(cst.ClassDef):
+            if other is not class_ and class_ in self.chain(other) and own_method(other, name) is not None:
+                return None
+        for known in self.chain(class_):
+            found = own_method(known, name)
+            if found is not None:
+                return None if _is_abstract(found) else found
+        return None
+
     def base_names(self, class_: cst.ClassDef) -> list[str]:
         """The canonical names of the direct bases; those of this file begin with `__main__.`."""
         return [self.reading.api(base.value) or "" for base in class_.bases]
@@ -79,3 +101,25 @@ def kind_of_api(name: str) -> str | None:
     if namespace == "keras.applications":
         return "model"
     return None
+
+
+def own_method(class_: cst.ClassDef, name: str) -> cst.FunctionDef | None:
+    """The method that the class's own body defines."""
+    for statement in class_.body.body:
+        if isinstance(statement, cst.FunctionDef) and statement.name.value == name:
+            return statement
+    return None
+
+
+def _is_abstract(function: cst.FunctionDef) -> bool:
+    """Whether a body does nothing but raise, or nothing at all."""
+    statements = [
+        small
+        for line in function.body.body
+        for small in (line.body if isinstance(line, cst.SimpleStatementLine) else (line,))
+    ]
+    return all(
+        isinstance(small, (cst.Raise, cst.Pass))
+        or (isinstance(small, cst.Expr) and not isinstance(small.value, cst.Call))
+        for small in statements
+    )

@@ -8,7 +8,7 @@ import libcst as cst
 
 from clipcheck.analysis.flow import Flow
 from clipcheck.analysis.scopes import Kind, Scopes
-from clipcheck.frameworks import canonical, knows
+from clipcheck.frameworks import canonical, knows, lists
 
 LOCAL = "__main__."
 """What the names of functions and classes of the file itself begin with."""
@@ -58,8 +58,9 @@ class Names:
 
     def _unbound(self, name: str) -> frozenset[str]:
         candidates = [f"{module}.{name}" for module in self.scopes.star_imports]
-        known = [dotted for dotted in candidates if knows(canonical(dotted))]
-        if len(known) == 1:
+        known = [dotted for dotted in candidates if lists(canonical(dotted))]
+        known = known or [dotted for dotted in candidates if knows(canonical(dotted))]
+        if len({canonical(dotted) for dotted in known}) == 1:
             return frozenset(known)
         if not known and hasattr(builtins, name):
             return frozenset({f"builtins.{name}"})

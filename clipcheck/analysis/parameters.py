@@ -95,6 +95,21 @@ class ParameterValues:
                 return UNKNOWN
         return join(given)
 
+    def handed_over(self, param: cst.Param, function: cst.FunctionDef) -> list[cst.BaseExpression]:
+        """The expressions that the calls of this file hand over; the default where one leaves the parameter out."""
+        names = [p.name.value for p in parameters(function)]
+        if self._is_method(function):
+            names = names[1:]
+        position = names.index(param.name.value) if param.name.value in names else None
+        found = []
+        for call in self._calls_of(function):
+            argument = call.argument(position, param.name.value)
+            if argument is not None:
+                found.append(argument.node.value)
+            elif param.default is not None:
+                found.append(param.default)
+        return found
+
     def _calls_of(self, function: cst.FunctionDef) -> list[Call]:
         target = function.name.value
         if self._is_method(function):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -118,6 +118,12 @@ class Scopes:
             scope = scope.parent
         return scope
 
+    @cached_property
+    def imported_modules(self) -> frozenset[str]:
+        """The dotted names of all that the file imports, wherever it does."""
+        every = (b for scope in self._by_node.values() for bound in scope.bindings.values() for b in bound)
+        return frozenset(b.imported for b in every if b.imported) | frozenset(self.star_imports)
+
     def _scope_at(self, node: cst.CSTNode) -> Scope:
         scope = self._by_node.get(node)
         if scope is None:
@@ -128,6 +134,7 @@ class Scopes:
     def _bind(self, scope: Scope, binding: Binding) -> None:
         if binding.name in scope.outer_names:
             scope = self.lookup(binding.name, scope.parent or scope) or self.module
+            binding = replace(binding, scope=scope)
         scope.bindings.setdefault(binding.name, []).append(binding)
 
     def _bind_all(self) -> None:

@@ -15,6 +15,9 @@ LAYERS: dict[str, Layer] = keras.LAYERS
 BASES: dict[str, str] = {**keras.BASES, **torch.BASES}
 TENSOR_METHODS: dict[str, tuple[str, ...]] = {**keras.TENSOR_METHODS, **torch.TENSOR_METHODS}
 
+WATCHED = frozenset({"keras.backend.clip", "torch.nn.utils.clip_grad_norm"})
+"""The functions that are gone or going, so that rules ask for every use of them, called or not."""
+
 _CLASS_NAMESPACES = (
     "keras.layers.",
     "keras.constraints.",
@@ -33,6 +36,11 @@ def knows(name: str) -> bool:
         return True
     namespace, _, last = name.rpartition(".")
     return last[:1].isupper() and f"{namespace}." in _CLASS_NAMESPACES
+
+
+def lists(name: str) -> bool:
+    """Whether a table names exactly this: surer than `knows`, which goes by the look of a name."""
+    return name in _FUNCTIONS or name in LAYERS or name in OPTIMIZERS or name in BASES or name in keras.CONSTRAINTS
 
 
 def tensor_library(name: str) -> str | None:
@@ -62,8 +70,10 @@ __all__ = [
     "METHOD_CLIPS",
     "OPTIMIZERS",
     "TENSOR_METHODS",
+    "WATCHED",
     "canonical",
     "knows",
     "library_of",
+    "lists",
     "tensor_library",
 ]

@@ -62,6 +62,21 @@ OPTIMIZERS: dict[str, Optimizer] = {
 CLIP_ARGUMENTS = ("clipnorm", "clipvalue", "global_clipnorm")
 """The optimizer's arguments that bound gradients. At most one of them may be given."""
 
+_MISSPELT = {
+    "clipvalue": "clip_value clip_val clipval clip_values clip_grad_value grad_clip_value gradient_clip_value clip_by_value",
+    "clipnorm": "clip_norm clip_grad_norm clip_grad_norm_ grad_clip_norm gradient_clip_norm clip_by_norm",
+    "global_clipnorm": "global_clip_norm clip_global_norm clip_by_global_norm clipnorm_global",
+    "": "clip clipping clip_grad clip_grads clip_gradient clip_gradients grad_clip gradient_clip gradient_clipping "
+    "gradient_clip_val grad_clipping max_norm max_grad_norm",
+}
+MISSPELT_CLIP_ARGUMENTS = {name: right or None for right, names in _MISSPELT.items() for name in names.split()}
+"""What people call the clip arguments of optimizers, and what they are called; None where it could be either."""
+
+OPTIMIZER_NAMES = {
+    name.rpartition(".")[2].lower(): name for name in OPTIMIZERS if name != "keras.optimizers.Optimizer"
+}
+"""The optimizers by the strings that `compile` takes."""
+
 CLIPS: dict[str, ClipValues] = {
     "keras.ops.clip": ClipValues("keras", At(0, ("x",)), At(1, ("x_min",)), At(2, ("x_max",))),
     "keras.backend.clip": ClipValues("keras", At(0, ("x",)), At(1, ("min_value",)), At(2, ("max_value",))),
@@ -80,6 +95,29 @@ BASES = {
     "keras.losses.Loss": "loss",
 }
 """The base classes of custom objects, and what a subclass is."""
+
+ABSTRACT_BASES = frozenset({"keras.layers.Layer", "keras.constraints.Constraint", "keras.optimizers.Optimizer"})
+"""The base classes that keep no parameters of their own but the ones below."""
+
+CONFIG_KEYS = {
+    "layer": frozenset({"name", "trainable", "dtype"}),
+    "optimizer": frozenset({"name"}),
+    "constraint": frozenset[str](),
+}
+"""The keys that the `get_config` of the abstract bases always returns, in Keras 2 and 3."""
+
+BASE_ARGUMENTS = {
+    "layer": frozenset(
+        "name trainable dtype autocast activity_regularizer dynamic input_shape batch_input_shape batch_shape input_dim "
+        "input_length input_dtype batch_size weights experimental_autocast".split()
+    ),
+    "optimizer": frozenset(
+        "name learning_rate lr decay weight_decay clipnorm clipvalue global_clipnorm use_ema ema_momentum "
+        "ema_overwrite_frequency loss_scale_factor gradient_accumulation_steps jit_compile".split()
+    ),
+    "constraint": frozenset[str](),
+}
+"""The arguments that the abstract bases take, and keep."""
 
 TENSOR_METHODS = {"layer": ("call",), "model": ("call",), "constraint": ("__call__",), "loss": ("call", "__call__")}
 """The methods that the framework calls with tensors."""

@@ -10,6 +10,7 @@ _SAME: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, name in (
         (r"^tensorflow\.(?:compat\.v[12]\.)?(?:python\.|contrib\.|_api\.v2\.)?keras\.", "keras."),
         (r"^tf_keras\.", "keras."),
+        (r"^tensorflow\.(?:compat\.v2\.)?optimizers\.", "keras.optimizers."),
         (r"^keras\.(?:src|api)\.", "keras."),
         (r"^keras\.legacy\.", "keras."),
         (r"^keras\.engine\.(?:\w+\.)*(Layer|InputSpec)$", r"keras.layers.\1"),

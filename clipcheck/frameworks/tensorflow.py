@@ -60,3 +60,20 @@ TENSOR_NAMESPACES = (
 VARIABLES = frozenset({"tensorflow.Variable", "tensorflow.get_variable", "keras.Variable", "keras.backend.variable"})
 
 TENSOR_ANNOTATIONS = frozenset({"tensorflow.Tensor", "keras.KerasTensor"})
+
+INITIALIZERS = frozenset(
+    f"tensorflow.{name}"
+    for name in ("global_variables_initializer", "local_variables_initializer", "initialize_all_variables")
+)
+"""What a session has to run before it can read variables; TensorFlow 2 has none of it."""
+
+ONLY_TF1 = frozenset(
+    f"tensorflow.{name}"
+    for name in (
+        "placeholder placeholder_with_default get_variable variable_scope layers contrib app flags gfile train.Saver "
+        "get_collection add_to_collection trainable_variables gradients assign set_random_seed summary.FileWriter "
+        "losses.get_total_loss train.get_or_create_global_step train.MonitoredTrainingSession estimator.EstimatorSpec "
+        "get_default_graph Graph reset_default_graph disable_v2_behavior import_graph_def GraphDef"
+    ).split()
+)
+"""What graphs are built with in TensorFlow 1: a file that does is written for it."""

@@ -67,6 +67,17 @@ NORMALIZATION = frozenset(
 )
 """Modules with running statistics as buffers."""
 
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    f"torch.nn.{name}": parameters
+    for names, parameters in (
+        ("Linear Bilinear Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d", ("weight", "bias")),
+        ("BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm GroupNorm", ("weight", "bias")),
+        ("Embedding PReLU", ("weight",)),
+    )
+    for name in names.split()
+}
+"""The parameters of the modules that have few enough of them to be named one by one."""
+
 NOT_TENSORS = frozenset(
     (
         "device dtype save load no_grad enable_grad set_grad_enabled inference_mode manual_seed is_tensor "
@@ -89,3 +100,12 @@ TENSOR_NAMESPACES = (
 TENSOR_ANNOTATIONS = frozenset({"torch.Tensor", "torch.FloatTensor", "torch.nn.Parameter", "torch.autograd.Variable"})
 
 FLOAT_TENSORS = {"torch.HalfTensor": "float16", "torch.FloatTensor": "float32", "torch.DoubleTensor": "float64"}
+
+TENSOR_HOOKS = frozenset({"register_hook"})
+"""The methods that register a hook which is given a gradient, and may return another one in its place."""
+
+MODULE_HOOKS = frozenset({"register_full_backward_hook", "register_backward_hook"})
+"""The methods that register a hook which is given a module and tuples of its gradients."""
+
+RESCALING_METHODS = frozenset({"mul_", "div_"})
+"""The methods by which a gradient is rescaled in place."""

@@ -5,7 +5,7 @@ Rules hold `Code` and ask it; they never look at the tree's own classes. Everyth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,6 +37,11 @@ class Reading(Protocol):
     def spell(self, dotted: str, at: cst.CSTNode) -> Spelling: ...
     def means_same(self, node: cst.CSTNode, at: cst.CSTNode) -> bool: ...
     def is_free(self, name: str, at: cst.CSTNode) -> bool: ...
+    def unit(self, node: cst.CSTNode) -> cst.CSTNode: ...
+    def enclosing(self, nodes: Iterable[cst.CSTNode]) -> cst.CSTNode: ...
+    def condition(self, node: cst.CSTNode, within: cst.CSTNode) -> str | None: ...
+    def stays_same(self, node: cst.CSTNode, at: cst.CSTNode) -> bool: ...
+    def may_move(self, statement: cst.CSTNode, target: cst.CSTNode) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Code:
 
     @property
     def line(self) -> int:
-        """The line that it starts on, from 1."""
+        """The line that it starts on, from 1; in a notebook, that of its cell."""
         return self.reading.line(self.node)
 
     @property
@@ -131,6 +136,10 @@ class Code:
         return isinstance(parent, cst.Expr)
 
     @property
+    def is_lambda(self) -> bool:
+        return isinstance(self.node, cst.Lambda)
+
+    @property
     def calls(self) -> Iterator[Call]:
         """Every call inside it, itself included, in the order of the source."""
         return (Call(node, self.reading) for node in self.reading.calls_in(self.node))
@@ -169,6 +178,27 @@ class Code:
         while node is not None and node is not other.node:
             node = self.reading.parent(node)
         return node is not None
+
+    @property
+    def unit(self) -> Code:
+        """The largest statement that does nothing but this: with the `if`, `for` and `with` that hold nothing else."""
+        return self.at(self.reading.unit(self.node))
+
+    def enclosing(self, *others: Code) -> Code:
+        """The innermost statement that it and the others stand in."""
+        return self.at(self.reading.enclosing([self.node, *(other.node for other in others)]))
+
+    def condition_within(self, statement: Code) -> str | None:
+        """The test under which it runs when a statement around it does; "" if always, None if it is not so simple."""
+        return self.reading.condition(self.node, statement.node)
+
+    def stays_same_at(self, place: Code) -> bool:
+        """Whether it means the same at another place of its function: nothing it uses is assigned in between."""
+        return self.reading.stays_same(self.node, place.node)
+
+    def may_move_to(self, place: Code) -> bool:
+        """Whether this statement may stand beside `place`, in the same block or deeper, and do what it does here."""
+        return self.reading.may_move(self.node, place.node)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.words!r})"

@@ -1,7 +1,7 @@
 """`keras.backend.clip` does not exist in Keras 3.
 
 ## What it does
-Finds calls and uses of `clip` from `keras.backend`.
+Finds the uses of `clip` from `keras.backend`, called or handed on, and the imports that name it.
 
 ## Why it is wrong
 Keras 3 removed the tensor functions of `keras.backend`: `K.clip` raises an AttributeError when the line runs, which
@@ -24,10 +24,13 @@ def clipped(x):
 ```
 
 ## Fix
-Rewrites the call to `keras.ops.clip` and renames its keywords. Safe: under Keras 3 the line raised before.
+Writes `keras.ops.clip` in its place, in the file's own import style, and renames the keywords `min_value=` and
+`max_value=`. `from keras.backend import clip` becomes `from keras.ops import clip`. Safe: under Keras 3 the line raised
+before. Other functions of `keras.backend` are left alone.
 
 ## Not flagged
-`tensorflow.keras.backend.clip` and `tf_keras`, which still have it; files whose target is Keras 2.
+`tensorflow.keras.backend.clip` and `tf_keras`, which still have it; names that an `if` or a `try` may import from
+there; files whose target is Keras 2.
 
 ## Sources
 https://keras.io/guides/migrating_to_keras_3/
@@ -38,19 +41,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from clipcheck.edit import Fix, NeedImport, Replace, safe
+from clipcheck.edit import Edit, Fix, NeedImport, Replace, safe
 from clipcheck.finding import Finding
 from clipcheck.model.code import Call
 from clipcheck.model.script import Script
-from clipcheck.rule import Rule
+from clipcheck.model.uses import ApiImport, ApiUse
+from clipcheck.rule import Rule, note
 
+_API = "keras.backend.clip"
+_IMPORT_ERROR = "Keras 3 has no tensor functions in `keras.backend` any more: the import raises an ImportError."
 _KEYWORDS = {"min_value": "x_min", "max_value": "x_max"}
 
 
 class RemovedBackendClip(Rule):
     code = "CLP601"
     name = "removed-backend-clip"
-    screen = re.compile(rb"backend")
+    screen = re.compile(rb"\A(?=[\s\S]*?backend)[\s\S]*?\bclip\b")
     why = (
         "Keras 3 has no tensor functions in `keras.backend` any more: the line raises an AttributeError when it runs, "
         "in a constraint or a loss in the middle of the first training step."
@@ -60,20 +66,51 @@ class RemovedBackendClip(Rule):
     def check(self, script: Script) -> Iterator[Finding]:
         if script.targets.keras_2:
             return
-        for call in script.calls_to("keras.backend.clip"):
-            if all(name.startswith("keras.") for name in call.callee.names):
-                yield self.finding(call.callee, f"`{call.callee.words}` does not exist in Keras 3", fix=self.fix(call))
+        imports = [i for i in script.all(ApiImport) if i.api == _API and not i.is_version_dependent]
+        imports = [i for i in imports if i.module.startswith("keras.")]
+        by_import = {use.code: imported for imported in imports for use in imported.uses}
+        for imported in imports:
+            if not imported.uses:
+                message = f"`{imported.module}` has no `clip` in Keras 3"
+                yield self.finding(imported.original, message, why=_IMPORT_ERROR, fix=self.rewritten_import(imported))
+        for use in script.all(ApiUse):
+            if use.api != _API or use.is_version_dependent or not all(o.startswith("keras.") for o in use.origins):
+                continue
+            message = f"`{use.code.words}` does not exist in Keras 3"
+            brought = by_import.get(use.code)
+            if brought is None:
+                yield self.finding(use.code, message, fix=self.rewritten(use))
+            else:
+                evidence = [note(brought.original, "this import raises an ImportError")]
+                fix = self.rewritten_import(brought)
+                yield self.finding(use.code, message, evidence=evidence, why=_IMPORT_ERROR, fix=fix)
 
-    def fix(self, call: Call) -> Fix:
-        spelling = call.callee.spell("keras.ops.clip")
-        renamed = [
-            Replace(argument.node, f"{_KEYWORDS[argument.keyword]}={argument.code.text}")
-            for argument in call.arguments
-            if argument.keyword in _KEYWORDS
-        ]
+    def rewritten(self, use: ApiUse) -> Fix:
+        spelling = use.code.spell("keras.ops.clip")
         return safe(
-            f"Replace `{call.callee.words}` with `{spelling.text}`",
-            Replace(call.callee.node, spelling.text),
-            *renamed,
+            f"Replace `{use.code.words}` with `{spelling.text}`",
+            Replace(use.code.node, spelling.text),
+            *_renamed_keywords(use.call),
             *(NeedImport(module, name) for module, name in spelling.imports),
         )
+
+    def rewritten_import(self, imported: ApiImport) -> Fix:
+        clip = f"clip as {imported.bound}" if imported.bound != "clip" else "clip"
+        lines = [f"from keras.ops import {clip}"]
+        if imported.others:
+            lines.insert(0, f"from {imported.module} import {', '.join(imported.others)}")
+        return safe(
+            "Import `clip` from `keras.ops`",
+            Replace(imported.statement.node, "\n".join(lines)),
+            *(edit for use in imported.uses for edit in _renamed_keywords(use.call)),
+        )
+
+
+def _renamed_keywords(call: Call | None) -> list[Edit]:
+    """`keras.ops.clip` calls its bounds `x_min` and `x_max`."""
+    arguments = call.arguments if call is not None else ()
+    return [
+        Replace(argument.label.node, _KEYWORDS[argument.label.text])
+        for argument in arguments
+        if argument.label is not None and argument.label.text in _KEYWORDS
+    ]

@@ -11,8 +11,8 @@ from clipcheck.model.code import Code
 from clipcheck.model.script import Script
 
 
-def script_of(source: str) -> Script:
-    return read_script(cst.parse_module(textwrap.dedent(source)))
+def script_of(source: str, cell_lines: tuple[int, ...] = ()) -> Script:
+    return read_script(cst.parse_module(textwrap.dedent(source)), cell_lines=cell_lines)
 
 
 def last(script: Script, text: str) -> Code:

@@ -27,6 +27,11 @@ def lay_out(code: str, indent: str, source: Source) -> str:
     return source.newline.join([lines[0], *laid[1:]]) if lines else ""
 
 
+def lines_in_strings(code: str) -> set[int]:
+    """The numbers, from 0, of the lines that start inside a string."""
+    return _continued(code)[0]
+
+
 def is_compound(code: str) -> bool:
     """Whether it holds a statement with a block of its own, which must start a line."""
     try:

@@ -18,12 +18,16 @@ from clipcheck.edit import (
     DropEntry,
     Edit,
     Fix,
+    MoveAfter,
+    MoveBefore,
     NeedDefinition,
     NeedImport,
+    PutUnder,
     Remove,
 )
 from clipcheck.engine.rewrite.arguments import add_parameters, change_arguments, change_entries
 from clipcheck.engine.rewrite.expressions import replace_expression, replace_other
+from clipcheck.engine.rewrite.moves import move_after, move_before, put_under
 from clipcheck.engine.rewrite.needs import Need, missing, provide
 from clipcheck.engine.rewrite.source import CannotRewriteError, Source
 from clipcheck.engine.rewrite.statements import (
@@ -84,6 +88,7 @@ def _changes(fix_edits: Sequence[Edit], source: Source) -> Iterable[TextChange]:
     displays: dict[cst.Dict, list[AddEntry | DropEntry]] = {}
     functions: dict[cst.FunctionDef, list[AddParameter]] = {}
     removed: list[cst.CSTNode] = []
+    moved: list[cst.CSTNode] = []
     for edit in fix_edits:
         match edit:
             case AddArgument() | DropArgument():
@@ -94,6 +99,9 @@ def _changes(fix_edits: Sequence[Edit], source: Source) -> Iterable[TextChange]:
                 functions.setdefault(edit.node, []).append(edit)
             case Remove():
                 removed.append(edit.node)
+            case MoveBefore() | MoveAfter():
+                moved.append(edit.node)
+                yield from _change(edit, source)
             case _:
                 yield from _change(edit, source)
     for call, of_call in calls.items():
@@ -102,7 +110,7 @@ def _changes(fix_edits: Sequence[Edit], source: Source) -> Iterable[TextChange]:
         yield from change_entries(display, of_display, source)
     for function, of_function in functions.items():
         yield from add_parameters(function, of_function, source)
-    yield from remove(removed, source)
+    yield from remove([*removed, *moved], source, commented=moved)
 
 
 def _change(edit: Edit, source: Source) -> list[TextChange]:
@@ -119,6 +127,12 @@ def _change(edit: Edit, source: Source) -> list[TextChange]:
             return insert_before(node, code, source)
         case edits.InsertAfter(node=node, code=code):
             return insert_after(node, code, source)
+        case MoveBefore():
+            return move_before(edit, source)
+        case MoveAfter():
+            return move_after(edit, source)
+        case PutUnder():
+            return put_under(edit, source)
         case edits.AppendToBody(node=node, code=code):
             return append_to_body(node, code, source)
         case edits.AddDecorator(node=node, code=code):

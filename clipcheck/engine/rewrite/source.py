@@ -124,6 +124,13 @@ class Source:
     def is_comment_line(self, offset: int) -> bool:
         return _COMMENT_LINE.match(self.code, self.line_start(offset)) is not None
 
+    def comment_above(self, offset: int) -> int:
+        """The start of the lines of comment right above a line, with its indentation; the line's start if none are."""
+        at, indent = self.line_start(offset), self.indent(offset)
+        while at > 0 and self.is_comment_line(self.previous_line(at)) and self.indent(self.previous_line(at)) == indent:
+            at = self.previous_line(at)
+        return at
+
     def statement_end(self, statement: cst.CSTNode) -> int:
         """The end of the last line of a statement, with the comments that close its block."""
         end = self.logical_end(self.end(statement))

@@ -138,26 +138,34 @@ def append_to_body(node: cst.ClassDef | cst.FunctionDef, code: str, source: Sour
     return [*line.apart(), (at, at, text)]
 
 
-def remove(nodes: Iterable[cst.CSTNode], source: Source) -> list[TextChange]:
-    """Remove statements. They come together, since the last one to leave a block leaves a `pass`."""
+def remove(
+    nodes: Iterable[cst.CSTNode], source: Source, commented: Iterable[cst.CSTNode] = ()
+) -> list[TextChange]:
+    """Remove statements. They come together, since the last one to leave a block leaves a `pass`.
+
+    Those that are `commented` take the comment above them along.
+    """
     gone = _flat(statement_of(node, source) for node in nodes)
+    with_comment = _flat(statement_of(node, source) for node in commented)
     changes = []
     for block in dict.fromkeys(_block_of(statement, source) for statement in gone):
         every = _flat(block.body)
         one_line = isinstance(block, cst.SimpleStatementSuite)
         lines = [every] if one_line else [_flat([element]) for element in block.body]
         if not isinstance(block, cst.Module) and all(statement in gone for statement in every):
-            changes.append(_passed(every[0], lines[0], source))
+            changes.append(_passed(every[0], lines[0], source, every[0] in with_comment))
             gone.remove(every[0])
         for line in lines:
-            changes += _without(line, gone, source)
+            changes += _without(line, gone, source, line[0] in with_comment)
     return changes
 
 
-def _without(line: Sequence[cst.CSTNode], gone: Sequence[cst.CSTNode], source: Source) -> list[TextChange]:
+def _without(
+    line: Sequence[cst.CSTNode], gone: Sequence[cst.CSTNode], source: Source, with_comment: bool
+) -> list[TextChange]:
     """What takes away from a line those of its statements that shall go."""
     if all(statement in gone for statement in line):
-        return [_whole_lines(line, source)]
+        return [_whole_lines(line, source, with_comment)]
     changes = []
     for index, statement in enumerate(line):
         if statement not in gone:
@@ -169,9 +177,11 @@ def _without(line: Sequence[cst.CSTNode], gone: Sequence[cst.CSTNode], source: S
     return changes
 
 
-def _whole_lines(line: Sequence[cst.CSTNode], source: Source) -> TextChange:
+def _whole_lines(line: Sequence[cst.CSTNode], source: Source, with_comment: bool) -> TextChange:
     """The lines of a statement; where blank lines stand on both sides of it, only the larger gap stays."""
     start = source.line_start(source.start(line[0]))
+    if with_comment:
+        start = source.comment_above(start)
     last = source.statement_end(line[-1])
     end = source.next_line(last)
     below = source.blank_lines_below(last)
@@ -183,8 +193,13 @@ def _whole_lines(line: Sequence[cst.CSTNode], source: Source) -> TextChange:
     return start, end, ""
 
 
-def _passed(statement: cst.CSTNode, line: Sequence[cst.CSTNode], source: Source) -> TextChange:
+def _passed(
+    statement: cst.CSTNode, line: Sequence[cst.CSTNode], source: Source, with_comment: bool
+) -> TextChange:
     start, end = source.start(statement), source.end(statement)
+    if with_comment and source.starts_line(start):
+        above = source.comment_above(start)
+        start = above + len(source.indent(start)) if above < source.line_start(start) else start
     return start, source.statement_end(statement) if len(line) == 1 else end, "pass"
 
 

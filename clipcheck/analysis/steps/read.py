@@ -1,0 +1,290 @@
+"""Finds the training steps of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from clipcheck.analysis.reading import FileReading
+from clipcheck.analysis.scopes import parameters
+from clipcheck.analysis.steps import course as c
+from clipcheck.analysis.steps.graph import graphs
+from clipcheck.analysis.steps.keys import Env
+from clipcheck.analysis.steps.owners import owners_of
+from clipcheck.analysis.steps.recognize import Recognizer, Seen
+from clipcheck.analysis.tree import children
+from clipcheck.model.code import Call, Code
+from clipcheck.model.steps import Action, Event, TrainingStep
+
+_DEEPEST = 5
+"""How far helpers are inlined."""
+
+
+def read_steps(reading: FileReading) -> Iterator[TrainingStep]:
+    """The training step of the module's body, and of every function that nothing in the file calls."""
+    reader = _Reader(reading)
+    bodies: list[cst.Module | cst.FunctionDef] = [reading.module, *reading.tree.all(cst.FunctionDef)]
+    courses = [(body, reader.course(body)) for body in bodies]
+    for body, course in courses:
+        if body in reader.inlined or not _trains(course):
+            continue
+        code = reading.code(body)
+        start, end = Event(Action.START, code), Event(Action.END, code)
+        repeats = isinstance(body, cst.FunctionDef) and _is_one_iteration(course)
+        found = tuple(graphs(course, start, end, repeats=repeats))
+        yield TrainingStep(code, found, owners_of(reading, reader.recognizer, body))
+
+
+def _trains(course: c.Sequence) -> bool:
+    """Whether anything here clips or steps."""
+    actions = {item.event.action for item in c.walk(course) if isinstance(item, c.Emit)}
+    return bool(actions & {Action.CLIP_GRADIENTS, Action.CLIP_WEIGHTS})
+
+
+def _is_one_iteration(course: c.Sequence) -> bool:
+    """Whether a body is a whole step by itself, so that whoever calls it calls it again and again."""
+    outside = {item.event.action for item in c.walk(course) if isinstance(item, c.Emit) and not item.event.loops}
+    return {Action.BACKWARD, Action.STEP, Action.ZERO_GRAD} <= outside
+
+
+class _Reader:
+    def __init__(self, reading: FileReading) -> None:
+        self.reading = reading
+        self.recognizer = Recognizer(reading)
+        self.inlined: set[cst.CSTNode] = set()
+        """The functions that were met as helpers of others: they are read there, with what they are given."""
+
+    def course(self, body: cst.Module | cst.FunctionDef) -> c.Sequence:
+        function = body if isinstance(body, cst.FunctionDef) else None
+        return _Course(self, Env(function=function), ()).block(body if function is None else function.body)
+
+
+class _Course:
+    """Reads one body; a helper is read by another one of these."""
+
+    def __init__(
+        self,
+        reader: _Reader,
+        env: Env,
+        via: tuple[Call, ...],
+        guards: tuple[tuple[str, bool], ...] = (),
+        loops: tuple[Code, ...] = (),
+        contexts: tuple[Call, ...] = (),
+    ) -> None:
+        self.reader = reader
+        self.reading = reader.reading
+        self.env = env
+        self.via = via
+        self.guards = guards
+        self.loops = loops
+        self.contexts = contexts
+
+    def block(self, block: cst.CSTNode) -> c.Sequence:
+        """The course of the statements of a body."""
+        sequence = c.Sequence()
+        statements = block.body if isinstance(block, (cst.Module, cst.IndentedBlock, cst.SimpleStatementSuite)) else ()
+        for statement in statements:
+            self.statement(statement, sequence)
+        return sequence
+
+    def statement(self, node: cst.CSTNode, into: c.Sequence) -> None:
+        if isinstance(node, cst.SimpleStatementLine):
+            for small in node.body:
+                self.statement(small, into)
+        elif isinstance(node, cst.If):
+            self.branch(node, into)
+        elif isinstance(node, (cst.For, cst.While)):
+            self.loop(node, into)
+        elif isinstance(node, cst.With):
+            self.managed(node, into)
+        elif isinstance(node, (cst.Try, cst.TryStar)):
+            self.attempt(node, into)
+        elif isinstance(node, (cst.FunctionDef, cst.ClassDef)):
+            return
+        else:
+            self.expressions(node, into)
+            jump = _JUMPS.get(type(node))
+            if jump is not None:
+                into.items.append(c.Jump(jump))
+
+    def branch(self, node: cst.If, into: c.Sequence) -> None:
+        self.expressions(node.test, into)
+        test = self.test(node.test)
+        then = self._guarded(test, True).block(node.body)
+        otherwise = c.Sequence()
+        if isinstance(node.orelse, cst.Else):
+            otherwise = self._guarded(test, False).block(node.orelse.body)
+        elif node.orelse is not None:
+            self._guarded(test, False).statement(node.orelse, otherwise)
+        if c.matters(then) or c.matters(otherwise):
+            into.items.append(c.Choice(test, then, otherwise))
+
+    def loop(self, node: cst.For | cst.While, into: c.Sequence) -> None:
+        self.expressions(node.iter if isinstance(node, cst.For) else node.test, into)
+        inner = self._with(loops=(self.reading.code(node), *self.loops))
+        body = inner.block(node.body)
+        otherwise = self.block(node.orelse.body) if node.orelse is not None else c.Sequence()
+        endless = isinstance(node, cst.While) and self.reading.text(node.test) in ("True", "1")
+        if c.matters(body) or c.matters(otherwise):
+            into.items.append(c.Loop(body, otherwise, endless, isinstance(node, cst.For)))
+
+    def managed(self, node: cst.With, into: c.Sequence) -> None:
+        """A `with` block; Apex's `scale_loss` unscales the gradients when it is left."""
+        managers = [call for item in node.items if isinstance(call := self.reading.code(item.item), Call)]
+        for item in node.items:
+            self.expressions(item.item, into)
+        into.items.append(self._with(contexts=(*self.contexts, *managers)).block(node.body))
+        for call in managers:
+            if call.method == "scale_loss":
+                into.items.append(self.emit(Seen(Action.UNSCALE, call, scaler="amp")))
+
+    def attempt(self, node: cst.Try | cst.TryStar, into: c.Sequence) -> None:
+        attempt = c.Attempt(
+            self.block(node.body),
+            tuple(self.block(handler.body) for handler in node.handlers),
+            self.block(node.orelse.body) if node.orelse is not None else c.Sequence(),
+            self.block(node.finalbody.body) if node.finalbody is not None else c.Sequence(),
+        )
+        if c.matters(attempt):
+            into.items.append(attempt)
+
+    def expressions(self, node: cst.CSTNode, into: c.Sequence) -> None:
+        """The events of the calls in an expression, the inner calls first."""
+        for call in reversed([found for found in self._evaluated(node) if isinstance(found, cst.Call)]):
+            helper = self.helper(call)
+            if helper is not None:
+                into.items.append(helper)
+                continue
+            for event in self.reader.recognizer.events(call, self.env):
+                closure = self.closure(call) if event.action is Action.STEP else None
+                if closure is not None:
+                    into.items.append(closure)
+                into.items.append(self.emit(event))
+
+    def _evaluated(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """What runs when an expression is evaluated: not the bodies of lambdas."""
+        yield node
+        for child in children(node):
+            if not isinstance(child, cst.Lambda):
+                yield from self._evaluated(child)
+
+    def emit(self, seen: Seen) -> c.Emit:
+        return c.Emit(
+            Event(
+                seen.action,
+                seen.code,
+                self.via,
+                seen.optimizer,
+                seen.scaler,
+                seen.model,
+                self.guards,
+                self.loops,
+                seen.bound,
+                self.contexts,
+            )
+        )
+
+    def closure(self, call: cst.Call) -> c.Course | None:
+        """What `optimizer.step(closure)` runs before it updates."""
+        for argument in call.args:
+            function = self._function(argument.value)
+            if function is not None:
+                return self._inlined(function, call, {})
+        return None
+
+    def helper(self, call: cst.Call) -> c.Course | None:
+        """The body of a function or method of this file that a call runs."""
+        function = self._function(call.func)
+        if function is None or len(self.via) >= _DEEPEST:
+            return None
+        if any(function is self._function(outer.node.func) for outer in self.via) or function is self.env.function:
+            return None
+        return self._inlined(function, call, self._bound(function, call))
+
+    def _function(self, callee: cst.BaseExpression) -> cst.FunctionDef | None:
+        if isinstance(callee, cst.Name):
+            for binding in self.reading.flow.reaching(callee):
+                return binding.node if isinstance(binding.node, cst.FunctionDef) else None
+        if isinstance(callee, cst.Attribute):
+            class_ = self.reading.values.local_class(self.reading.value(callee.value))
+            return self.reading.classes.method(class_, callee.attr.value) if class_ is not None else None
+        return None
+
+    def _inlined(self, function: cst.FunctionDef, call: cst.Call, bound: dict[str, str | None]) -> c.Course:
+        self.reader.inlined.add(function)
+        via = (*self.via, Call(call, self.reading))
+        inner = _Course(self.reader, Env(bound, function, self.env), via, self.guards, self.loops, self.contexts)
+        return c.Inlined(inner.block(function.body))
+
+    def _bound(self, function: cst.FunctionDef, call: cst.Call) -> dict[str, str | None]:
+        """What the parameters of a helper stand for, as keys of the caller."""
+        keys = self.reader.recognizer.keys
+        names = [param.name.value for param in parameters(function) if param.star not in ("*", "**")]
+        bound: dict[str, str | None] = {}
+        if self.reading.tree.parent(self.reading.tree.parents[function]) is not None and isinstance(
+            call.func, cst.Attribute
+        ):
+            if names:
+                bound[names[0]] = keys.of(call.func.value, self.env)
+            names = names[1:]
+        for name, argument in zip(names, [a for a in call.args if a.keyword is None and not a.star], strict=False):
+            bound[name] = keys.of(argument.value, self.env)
+        for argument in call.args:
+            if argument.keyword is not None:
+                bound[argument.keyword.value] = keys.of(argument.value, self.env)
+        return bound
+
+    def _guarded(self, test: c.Test, holds: bool) -> _Course:
+        guards = (*self.guards, *((key, holds) for key in c.keys(test)))
+        return self._with(guards=guards)
+
+    def _with(
+        self,
+        *,
+        guards: tuple[tuple[str, bool], ...] | None = None,
+        loops: tuple[Code, ...] | None = None,
+        contexts: tuple[Call, ...] | None = None,
+    ) -> _Course:
+        """The reader of a block inside this one."""
+        return _Course(
+            self.reader,
+            self.env,
+            self.via,
+            self.guards if guards is None else guards,
+            self.loops if loops is None else loops,
+            self.contexts if contexts is None else contexts,
+        )
+
+    def test(self, node: cst.BaseExpression) -> c.Test:
+        """A test by the flags that decide it. `x`, `x is not None`, `x > 0` and `x != 0` are one flag."""
+        if isinstance(node, cst.UnaryOperation) and isinstance(node.operator, cst.Not):
+            return c.Not(self.test(node.expression))
+        if isinstance(node, cst.BooleanOperation):
+            kind = c.Both if isinstance(node.operator, cst.And) else c.Either
+            return kind(self.test(node.left), self.test(node.right))
+        if isinstance(node, cst.Comparison) and len(node.comparisons) == 1:
+            return self._comparison(node, node.comparisons[0])
+        return c.Flag(self._key(node))
+
+    def _comparison(self, node: cst.Comparison, target: cst.ComparisonTarget) -> c.Test:
+        other = self.reading.text(target.comparator)
+        flag = c.Flag(self._key(node.left))
+        if other in ("None", "False", "True", "0", "0.0", "0."):
+            positive = isinstance(target.operator, (cst.Is, cst.Equal)) == (other == "True")
+            if isinstance(target.operator, (cst.Is, cst.IsNot, cst.Equal, cst.NotEqual)):
+                return flag if positive else c.Not(flag)
+            if isinstance(target.operator, cst.GreaterThan):
+                return flag
+        return c.Flag(self._key(node))
+
+    def _key(self, node: cst.BaseExpression) -> str:
+        return self.reader.recognizer.keys.of(node, self.env) or " ".join(self.reading.text(node).split())
+
+
+_JUMPS: dict[type[cst.CSTNode], str] = {
+    cst.Continue: "continue",
+    cst.Break: "break",
+    cst.Return: "return",
+    cst.Raise: "raise",
+}

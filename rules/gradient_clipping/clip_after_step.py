@@ -1,0 +1,93 @@
+"""Gradients are clipped after the optimizer has used them.
+
+## What it does
+Finds clips that run after `optimizer.step()` and before the gradients are renewed.
+
+## Why it is wrong
+`optimizer.step()` has already updated the weights with the unclipped gradients. What the clip changes is zeroed before
+the next backward pass: it has no effect at all, and nothing says so.
+
+## Example
+```python
+loss.backward()
+optimizer.step()
+torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+optimizer.zero_grad()
+```
+
+## Use instead
+```python
+loss.backward()
+torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+optimizer.step()
+optimizer.zero_grad()
+```
+
+## Fix
+Moves the clip before the step of its optimizer, together with the `if` that guards it and the comment above it. Where
+the step is a scaler's, `scaler.unscale_(optimizer)` goes before it, if it is not there yet. Where the step runs a
+closure, the clip goes behind the backward pass in that closure. Unsafe: the updates change, to those that the code asks
+for. No fix where clip, backward pass and step do not meet in one function, or where a name that the clip uses is
+assigned in between.
+
+## Not flagged
+`clip(a); opt_a.step(); clip(b); opt_b.step()`: the step before the clip is another optimizer's; a step in the other
+branch; weights that are clamped after the step, which is right; a backward pass or a step that may happen in another
+file; gradients that are never zeroed in sight.
+
+## Sources
+https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from clipcheck.edit import Fix
+from clipcheck.finding import Finding
+from clipcheck.model.script import Script
+from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
+from clipcheck.rule import Rule, note
+from ._moving import move_to_step
+
+
+class ClipAfterStep(Rule):
+    code = "CLP202"
+    name = "clip-after-step"
+    screen = re.compile(rb"clip_grad|clamp")
+    why = (
+        "`step()` has already updated the weights with the unclipped gradients, and what the clip changes is thrown "
+        "away before the next update: the clip has no effect."
+    )
+    advice = "Clip between the backward pass and the step."
+
+    def check(self, script: Script) -> Iterator[Finding]:
+        for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):
+            told = [(clip, story) for clip in clips if (story := self.story(clip)) is not None]
+            updates = [event for _, (updates, _) in told for event in updates]
+            renewals = [event for _, (_, renewals) in told for event in renewals]
+            if updates and renewals and len(told) == len(clips) and not clips[0].event.bounds_nothing:
+                fix = move_to_step((clip, updates) for clip, (updates, _) in told)
+                clip = clips[0].event
+                yield self.tell(clip, clip.nearest(updates), clip.nearest(renewals), fix)
+
+    def story(self, clip: Occurrence) -> tuple[list[Event], list[Event]] | None:
+        """The updates before the clip and what zeroes its gradients after it, if there is nothing else on any path."""
+        before = clip.previous(Action.STEP, Action.BACKWARD, Action.UNKNOWN, Action.ZERO_GRAD)
+        after = clip.next(Action.ZERO_GRAD, Action.STEP, Action.UNKNOWN)
+        updated = all(event.action is Action.STEP for event in before)
+        renewed = all(event.action is Action.ZERO_GRAD for event in after)
+        return (before, after) if updated and renewed and clip.is_between(before, after) else None
+
+    def tell(self, clip: Event, update: Event, renewal: Event, fix: Fix | None) -> Finding:
+        return self.finding(
+            clip.code,
+            f"{clip.told} runs after {update.told}, and {renewal.told} zeroes the gradients before they are used "
+            "again: it has no effect",
+            evidence=[
+                note(update.code, "the update is made here, with the gradients as they are"),
+                note(renewal.code, "the clipped gradients are thrown away here"),
+            ],
+            fix=fix,
+        )

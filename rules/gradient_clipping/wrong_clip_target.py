@@ -1,0 +1,142 @@
+"""What is clipped is not what the optimizer steps, or no parameters at all.
+
+## What it does
+Finds gradient clips that are given `p.grad` tensors, values of `state_dict()`, `named_parameters()`, a module, an
+optimizer or its `param_groups` instead of parameters; and clips of one model's gradients before the step of another
+model's optimizer, where the file shows which optimizer owns which.
+
+## Why it is wrong
+`clip_grad_norm_` wants parameters and looks at the `.grad` of each. Gradients and the tensors of a state dict are
+tensors too, but have no `.grad`: they are left out silently. The others raise an error. A clip of another model's
+parameters leaves the gradients of the step as they are.
+
+## Example
+```python
+critic_loss.backward()
+torch.nn.utils.clip_grad_norm_([p.grad for p in critic.parameters()], 1.0)
+critic_optimizer.step()
+```
+
+## Use instead
+```python
+critic_loss.backward()
+torch.nn.utils.clip_grad_norm_(critic.parameters(), 1.0)
+critic_optimizer.step()
+```
+
+## Fix
+Hands over the parameters. Safe where the call raised, unsafe where it silently clipped nothing. Another model's
+parameters are left to the reader.
+
+## Not flagged
+`nn.ParameterList`; `param_groups` of which `group["params"]` is taken; `accelerator` and `fabric` methods that take a
+model; parts of what an optimizer steps; clips of several models before the steps of several optimizers; optimizers
+whose parameters the file does not show.
+
+## Sources
+https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from clipcheck.edit import Fix, Replace, safe, unsafe
+from clipcheck.finding import Finding
+from clipcheck.model.gradients import MisdirectedClip, NotParameters
+from clipcheck.model.script import Script
+from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
+from clipcheck.rule import Rule, note
+
+_SILENT = "Tensors that have no `.grad` of their own are left out without a word: nothing is clipped."
+_RAISES = "The function goes through parameters and looks at the `.grad` of each; anything else raises an error."
+_WHAT = {
+    NotParameters.GRADIENTS: "gradients",
+    NotParameters.STATE: "detached copies of the weights",
+    NotParameters.BUFFERS: "buffers, which have no gradients",
+    NotParameters.STATE_DICT: "a state dict",
+    NotParameters.NAMED: "pairs of names and parameters",
+    NotParameters.MODULE: "a module",
+    NotParameters.MODULES: "modules",
+    NotParameters.OPTIMIZER: "an optimizer",
+    NotParameters.GROUPS: "groups of parameters",
+    NotParameters.GROUP: "a group of parameters, which is a dict",
+}
+
+
+class WrongClipTarget(Rule):
+    code = "CLP209"
+    name = "wrong-clip-target"
+    screen = re.compile(rb"clip_grad|\.grad\.")
+    why = "The clip changes gradients that this step does not use, and leaves those that it uses as they are."
+    advice = "Clip the gradients of the parameters that the next step updates."
+
+    def check(self, script: Script) -> Iterator[Finding]:
+        for wrong in script.all(MisdirectedClip):
+            yield self.of_target(wrong)
+        for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):
+            stories = [story for clip in clips if (story := self.other_step(clip, script)) is not None]
+            if len(stories) == len(clips):
+                yield self.of_other_model(clips[0], *stories[0])
+
+    def of_target(self, wrong: MisdirectedClip) -> Finding:
+        if wrong.kind is NotParameters.WRONG_KEY:
+            message = f'The groups of an optimizer have no key `{wrong.what.text}`: the parameters are in `"params"`'
+        else:
+            message = f"`{wrong.clip.words}` is given {_WHAT[wrong.kind]} instead of parameters"
+        return self.finding(
+            wrong.what if wrong.kind is NotParameters.WRONG_KEY else wrong.clip,
+            message,
+            why=_SILENT if wrong.is_silent else _RAISES,
+            advice="Hand over the parameters: `model.parameters()`.",
+            fix=_fix(wrong),
+        )
+
+    def other_step(self, clip: Occurrence, script: Script) -> tuple[Event, Event | None] | None:
+        """The step of another model's optimizer that a clip comes before, and what throws away what it has clipped."""
+        follows = clip.graph.next(clip.event, *_USES)
+        precede = clip.graph.previous(clip.event, *_USES)
+        is_between = [e.action for e in precede] == [Action.BACKWARD] and [e.action for e in follows] == [Action.STEP]
+        model, owners = clip.event.model, clip.step.owners
+        if not is_between or model is None or clip.step.concerns(clip.event, follows[0]) is not False:
+            return None
+        if any(model in models for models in owners.values()):
+            own = clip.next(Action.ZERO_GRAD, Action.STEP, Action.UNKNOWN)
+            is_lost = bool(own) and all(event.action is Action.ZERO_GRAD for event in own)
+            return (follows[0], own[0]) if is_lost else None
+        others = {other for models in owners.values() for other in models}
+        is_never_stepped = clip.step.optimizers <= owners.keys() and all(_separate(script, model, o) for o in others)
+        return (follows[0], None) if is_never_stepped else None
+
+    def of_other_model(self, clip: Occurrence, step: Event, renewal: Event | None) -> Finding:
+        stepped = " and ".join(f"`{model}`" for model in sorted(clip.step.owners[step.optimizer or ""]))
+        evidence = [note(step.code, "this update is made with gradients that nothing has clipped")]
+        if renewal is not None:
+            evidence.append(note(renewal.code, "the clipped gradients are thrown away here"))
+        return self.finding(
+            clip.event.code,
+            f"`{clip.event.words}` clips the gradients of `{clip.event.model}`, but {step.told} updates {stepped}",
+            evidence=evidence,
+        )
+
+
+_USES = (Action.STEP, Action.ZERO_GRAD, Action.BACKWARD, Action.UNSCALE, Action.CLIP_GRADIENTS, Action.UNKNOWN)
+
+
+def _separate(script: Script, one: str, other: str) -> bool:
+    """Whether two models are made each by a call of its own, neither of which is told of the other."""
+    made = {model: [c for c in script.calls if (to := c.assigned_to) and to.text == model] for model in (one, other)}
+    told = (c for model, name in ((one, other), (other, one)) for c in made[model] if re.search(_word(name), c.text))
+    return all(made.values()) and all(call.callee.name == "copy.deepcopy" for call in told)
+
+
+def _word(name: str) -> str:
+    return rf"(?<![\w.]){re.escape(name)}(?!\w)"
+
+
+def _fix(wrong: MisdirectedClip) -> Fix | None:
+    if wrong.remedy is None:
+        return None
+    fix = unsafe if wrong.is_silent else safe
+    return fix("Hand over the parameters", Replace(wrong.remedy.place.node, wrong.remedy.code))

@@ -1,0 +1,77 @@
+"""Values that need two bounds are clipped from one side only.
+
+## What it does
+Finds calls of functions that must have both bounds and are given one (`tf.clip_by_value(x, c)`), and clips of gradients
+that bound one side (`T.minimum(g, c)`, `p.grad.clamp_(max=c)`, `g[g > c] = c`) with nothing for the other side.
+
+## Why it is wrong
+A function without its second bound raises a TypeError when the line runs. A gradient that is bounded from above only
+still goes down without any limit, so it explodes as it did before, in one direction, and is now biased too.
+`p.grad.clamp_(1.0)` is worse: a single positional bound is the lower one, and every gradient becomes 1 or more.
+
+## Example
+```python
+for p in model.parameters():
+    p.grad.data.clamp_(max=1.0)
+```
+
+## Use instead
+```python
+for p in model.parameters():
+    p.grad.data.clamp_(-1.0, 1.0)
+```
+
+## Fix
+Manual: only you know the other bound. For gradients it is nearly always the negative of the one that is there.
+
+## Not flagged
+A lower bound of 0 (guided backpropagation), a pair of one-sided clips in one function, activations and other values
+that are meant to be bounded from one side, norms.
+
+## Sources
+https://www.tensorflow.org/api_docs/python/tf/clip_by_value
+https://docs.pytorch.org/docs/stable/generated/torch.clamp.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from clipcheck.finding import Finding
+from clipcheck.model.clips import OneSidedClip
+from clipcheck.model.script import Script
+from clipcheck.rule import Rule
+
+
+class OneSidedClipRule(Rule):
+    code = "CLP304"
+    name = "one-sided-clip"
+    screen = re.compile(
+        rb"clip|clamp|\A(?=[\s\S]*?(?:grad|\bg))[\s\S]*?(?:\b(?:minimum|maximum)\b|\[[^\[\]=]*[<>]=?[^\[\]]*\]\s*=)"
+    )
+    why = (
+        "Gradients have both signs: those beyond the side that is left open stay as large as they are, and training "
+        "gets an unwanted direction on top."
+    )
+    advice = "Bound both sides: for gradients between minus the threshold and the threshold."
+
+    def check(self, script: Script) -> Iterator[Finding]:
+        for clip in script.all(OneSidedClip):
+            missing = "lower" if clip.is_upper else "upper"
+            if clip.raises:
+                yield self.finding(
+                    clip.at,
+                    f"`{clip.at.words}` has no {missing} bound",
+                    why="The function has no default for its bounds: the call raises a TypeError when it runs.",
+                    advice="Give it both bounds, the lower one first.",
+                )
+            else:
+                yield self.finding(
+                    clip.at,
+                    f"`{clip.at.words}` bounds `{clip.subject.words}` {_side(clip)} only: there is no {missing} bound",
+                )
+
+
+def _side(clip: OneSidedClip) -> str:
+    return "from above" if clip.is_upper else "from below"

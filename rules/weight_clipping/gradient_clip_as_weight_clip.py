@@ -1,0 +1,125 @@
+"""The gradients of a WGAN critic are clipped where its weights are meant to be.
+
+## What it does
+Finds critics whose weights shall stay in [-c, c], as in the WGAN paper, while only their gradients are bounded: by the
+optimizer's `clipvalue=`, `clipnorm=` or `global_clipnorm=`, by `clip_grad_value_` or `clip_grad_norm_`, or by
+`tf.clip_by_value` on gradients. The message shows the evidence for a critic.
+
+## Why it is wrong
+A bound on the gradients limits how far one update moves a weight, not where the weight is after many of them: with
+`clipvalue=0.01`, RMSprop and Adam normalise the gradient anyway, and the weights leave [-0.01, 0.01] within a few
+steps. The critic is then not Lipschitz, and its loss does not estimate the Wasserstein distance.
+
+## Example
+```python
+def wasserstein(y_true, y_pred):
+    return keras.ops.mean(y_true * y_pred)
+
+critic = keras.Sequential([keras.Input((2,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(1)])
+critic.compile(keras.optimizers.RMSprop(5e-5, clipvalue=0.01), wasserstein)
+```
+
+## Use instead
+```python
+@keras.saving.register_keras_serializable()
+class WeightClip(keras.constraints.Constraint):
+    def __init__(self, c):
+        self.c = c
+
+    def __call__(self, w):
+        return keras.ops.clip(w, -self.c, self.c)
+
+    def get_config(self):
+        return {"c": self.c}
+
+clip = dict(kernel_constraint=WeightClip(0.01), bias_constraint=WeightClip(0.01))
+critic = keras.Sequential(
+    [keras.Input((2,)), keras.layers.Dense(64, "relu", **clip), keras.layers.Dense(1, **clip)]
+)
+critic.compile(keras.optimizers.RMSprop(5e-5), wasserstein)
+```
+
+## Fix
+Unsafe, since other weights are trained. Keras: drops the optimizer's argument and gives every layer of the critic that
+owns weights its constraint arguments; in a training step of one's own whose model is built elsewhere, clips the
+variables after the update. Torch: clamps the critic's parameters under `torch.no_grad()` after its optimizer's step.
+With `weight-clip-style = "optimizer"`: an optimizer class that clips after each update, or a step hook. No fix where a
+layer cannot be constrained, where the model is built elsewhere, or where the bound is not known.
+
+## Not flagged
+Critics whose weights are bounded as well, or that have a gradient penalty or spectral norm; actor and critic of
+reinforcement learning; models with another loss; bounds above 0.1, unless a name or a comment at the clip says
+that it is about weights; everything for which the evidence does not suffice. A comment alone never does.
+
+## Sources
+Arjovsky, Chintala, Bottou: Wasserstein GAN, https://arxiv.org/abs/1701.07875, algorithm 1.
+https://keras.io/api/optimizers/ and https://keras.io/api/layers/constraints/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from clipcheck.edit import Edit, Fix, unsafe
+from clipcheck.finding import Finding
+from clipcheck.model.critics import GradientClippedCritic
+from clipcheck.model.script import Script
+from clipcheck.rule import Rule, note
+
+from . import bounding
+
+_PLAIN = 0.1
+"""Up to here the norm that somebody gave is plainly the bound of the weights that they had in mind."""
+
+
+class GradientClipAsWeightClip(Rule):
+    code = "CLP101"
+    name = "gradient-clip-as-weight-clip"
+    screen = re.compile(rb"clipvalue|clipnorm|clip_grad|clip_by_|grad\S*\.(?:clamp_|clip_)")
+    why = (
+        "Clipping the gradients limits how far one update moves the weights, not where they end up: they leave the "
+        "interval within a few steps, the critic is not Lipschitz, and its loss does not estimate the Wasserstein "
+        "distance."
+    )
+    advice = (
+        "Bound the weights themselves: a constraint on every layer of the critic (Keras), or `p.clamp_(-c, c)` for "
+        "its parameters under `torch.no_grad()` after each of its optimizer's steps (torch)."
+    )
+
+    def check(self, script: Script) -> Iterator[Finding]:
+        for critic in script.all(GradientClippedCritic):
+            yield self.finding(
+                critic.bound.at,
+                f"`{critic.bound.words}` bounds the gradients of `{critic.name}`, not its weights",
+                evidence=[note(piece.code, piece.words) for piece in critic.evidence],
+                fix=self.fix(script, critic),
+            )
+
+    def fix(self, script: Script, critic: GradientClippedCritic) -> Fix | None:
+        bound = critic.bound
+        if bound.limit is None or (bound.by == "norm" and not 0 < (bound.limit.number or 0) <= _PLAIN):
+            return None
+        is_torch = "torch" in (bound.call.callee.api or "torch")
+        by_optimizer = script.weight_clip_style == "optimizer"
+        edits = self.torch(critic, by_optimizer) if is_torch else self.keras(script, critic, by_optimizer)
+        if edits is None:
+            return None
+        return unsafe(f"Bound the weights of `{critic.name}` instead of its gradients", *edits)
+
+    def torch(self, critic: GradientClippedCritic, by_optimizer: bool) -> list[Edit] | None:
+        hooked = bounding.hooked(critic.bound) if by_optimizer else None
+        return hooked or bounding.clamped(critic.bound)
+
+    def keras(self, script: Script, critic: GradientClippedCritic, by_optimizer: bool) -> list[Edit] | None:
+        bound = critic.bound
+        assert bound.limit is not None
+        optimizer = bound.training.optimizer if bound.training is not None else None
+        bounded = None
+        if by_optimizer and optimizer is not None and not critic.shared:
+            bounded = bounding.keras_optimizer(script, optimizer, bound.limit)
+        if bounded is None and critic.network is not None:
+            bounded = bounding.constrained(script, critic.network, bound.limit)
+        if bounded is None and bound.argument is None:
+            bounded = bounding.assigned(script, bound)
+        return bounding.together(bounding.without_gradient_bound(bound), bounded)
