@@ -43,7 +43,9 @@ class Watch:
         applied = {p: p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None}
         wanted = self.clipped({p: self.made[p] for p in applied})
         self.steps += 1
-        if self.differs is None and not all(torch.allclose(g, wanted[p], rtol=1e-3, atol=1e-6) for p, g in applied.items()):
+        if self.differs is None and not all(
+            torch.allclose(g, wanted[p], rtol=1e-3, atol=1e-6) for p, g in applied.items()
+        ):
             self.differs = f"step {self.steps}: norm {_norm(applied):.6g}, asked for {_norm(wanted):.6g}"
 
     def clipped(self, gradients: Gradients) -> Gradients:

@@ -12,7 +12,13 @@ import pytest
 from tests.fixture import ROOT, Fixture, all_fixtures
 
 CLIPPED = [pytest.param(fixture, id=fixture.name) for fixture in all_fixtures() if fixture.clipped is not None]
-ORDER_RULES = {"clip_before_backward", "clip_after_step", "clip_scaled_gradients", "clip_every_microbatch", "clip_outside_loop"}
+ORDER_RULES = {
+    "clip_before_backward",
+    "clip_after_step",
+    "clip_scaled_gradients",
+    "clip_every_microbatch",
+    "clip_outside_loop",
+}
 
 
 @pytest.mark.frameworks

@@ -80,11 +80,20 @@ def _instead(
 ) -> tuple[tuple[Code, str], ...]:
     own = trainer.norm if call.callee.api in _NORMS else trainer.value
     receiver = backward.receiver
-    if own is None or receiver is None or not receiver.means_same_at(call) or not _has_own_arguments(call):
+    if own is None or receiver is None or not _has_own_arguments(call):
+        return ()
+    if not receiver.means_same_at(call) and not _is_attribute_of_both(receiver, call):
         return ()
     if trainer is trainers.ACCELERATE:
         return () if _is_inherited(reading, receiver.node) else ((call.callee, f"{receiver.text}.{own}"),)
     return _fabric_clip(call, receiver, clips)
+
+
+def _is_attribute_of_both(receiver: Code, call: Call) -> bool:
+    """Whether something is an attribute of the object whose methods both places stand in."""
+    owner, _, name = receiver.text.partition(".")
+    both = receiver.class_ is not None and receiver.class_ == call.class_
+    return both and owner == "self" and name.isidentifier()
 
 
 def _is_inherited(reading: FileReading, node: cst.CSTNode) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -70,7 +71,7 @@ class CallValues:
         if api in ("theano.tensor.grad", "theano.grad", "theano.gradient.grad"):
             return Tensor("theano", "gradient")
         if api == "itertools.chain":
-            return self._first_element(call, one_shot=True)
+            return Many(self._common_element(call), one_shot=True)
         if api == "torch.autograd.grad":
             return Many(Tensor("torch", "gradient"))
         library = tensor_library(api)
@@ -138,10 +139,12 @@ class CallValues:
             return Many(element(over), one_shot=True)
         return Many(UNKNOWN, one_shot=True)
 
-    def _first_element(self, call: Call, one_shot: bool) -> Value:
-        if not call.arguments:
-            return UNKNOWN
-        return Many(element(call.arguments[0].code.value), one_shot)
+    def _common_element(self, call: Call) -> Value:
+        """What iterating over all arguments gives; parameters of several models have no owner."""
+        found = {element(argument.code.value) for argument in call.arguments if argument.node.star == ""}
+        if len(found) != 1 and all(isinstance(each, Tensor) for each in found):
+            found = {replace(each, owner=None) for each in found if isinstance(each, Tensor)}
+        return found.pop() if len(found) == 1 and not call.has_star else UNKNOWN
 
     def _called(self, call: Call, callee: Value) -> Value:
         """The value of calling something that is itself a value: a class or function of this file, a model, a layer."""

@@ -302,7 +302,8 @@ class _Trace:
                 yield below
             elif isinstance(below, cst.Name) and is_variable(self.reading, below) and not self._is_called(below):
                 parent = self.reading.parent(below)
-                if not isinstance(parent, cst.Attribute) or self._is_called(parent):
+                is_whole = not isinstance(parent, cst.Attribute) or self._is_called(parent)
+                if is_whole and self.reading.name(below) is None:  # no module
                     yield below
 
     def _is_called(self, node: cst.CSTNode) -> bool:

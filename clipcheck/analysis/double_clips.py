@@ -16,7 +16,8 @@ from clipcheck.model.value import Constant, Instance, Many, Tensor
 
 _PASSED_ON = frozenset({"builtins.list", "builtins.tuple", "builtins.zip", "builtins.enumerate"})
 _TRAINERS = frozenset(
-    f"{package}.Trainer" for package in ("lightning", "lightning.pytorch", "pytorch_lightning", "lightning.pytorch.trainer")
+    f"{package}.Trainer"
+    for package in ("lightning", "lightning.pytorch", "pytorch_lightning", "lightning.pytorch.trainer")
 )
 _HOOKS = frozenset({"on_after_backward", "on_before_optimizer_step"})
 _REPLACES = "configure_gradient_clipping"

@@ -133,8 +133,8 @@ def _bound(reading: FileReading, clip: cst.BaseExpression) -> tuple[cst.Name | N
     target: cst.BaseExpression = parent.targets[0].target
     if isinstance(clip, cst.Call) and isinstance(target, (cst.Tuple, cst.List)) and target.elements:
         target = target.elements[0].value
-    if not isinstance(target, cst.Name):
-        return None
+    if not isinstance(target, cst.Name) or target.value.startswith("_"):
+        return None  # `_, norm = …` only wants the norm
     scope = reading.scopes.function_of(reading.scopes.of(target))
     is_lost = target.value not in scope.outer_names and not is_read(reading, target, parent)
     return target, is_lost
@@ -146,7 +146,8 @@ def _only_appended_to(reading: FileReading, name: cst.BaseExpression) -> tuple[c
     if len(bindings) != 1 or not isinstance(bindings[0].value, cst.List) or not isinstance(bindings[0].node, cst.Name):
         return None
     target = bindings[0].node
-    uses = [n for n in reading.tree.all(cst.Name) if n.value == target.value and n is not target]
+    named = [n for n in reading.tree.all(cst.Name) if n.value == target.value and is_variable(reading, n)]
+    uses = [n for n in named if n is not target]
     parents = [reading.parent(use) for use in uses]
     appended = all(isinstance(p, cst.Attribute) and p.value in uses and p.attr.value == "append" for p in parents)
     return target, appended and len(bindings[0].scope.bindings[target.value]) == 1
@@ -270,10 +271,10 @@ def _applying_clipped(
         return None
     statement = reading.statement(clip)
     if target is None:
-        unpacked = f"{raw.value}, _" if isinstance(clip, cst.Call) else raw.value
+        unpacked = f"{raw.value}, {_ignored(reading, clip)}" if isinstance(clip, cst.Call) else raw.value
         return Rewrite(reading.code(statement), f"{unpacked} = {reading.text(statement)}")
     if isinstance(clip, cst.Call) and isinstance(reading.parent(target), cst.AssignTarget):
-        return Rewrite(reading.code(target), f"{raw.value}, _")
+        return Rewrite(reading.code(statement), f"{raw.value}, {_ignored(reading, clip)} = {reading.text(clip)}")
     block = next((above for above in reading.tree.ancestors(clip) if isinstance(above, _BLOCKS)), None)
     if block in set(reading.tree.ancestors(applied)) and isinstance(reading.parent(clip), cst.Assign):
         return Rewrite(reading.code(applied), target.value)
@@ -292,6 +293,12 @@ def _keeps_all(reading: FileReading, clip: cst.BaseExpression) -> bool:
     return not clip.for_in.ifs and not is_zip and isinstance(clip.elt, cst.Tuple) == pairs
 
 
+def _ignored(reading: FileReading, at: cst.CSTNode) -> str:
+    """A name for the norm that nothing reads: `_`, unless the file calls that to translate its messages."""
+    translates = any(isinstance(c.func, cst.Name) and c.func.value == "_" for c in reading.tree.all(cst.Call))
+    return reading.code(at).free_name("norm") if translates else "_"
+
+
 # -- the pair of clip_by_global_norm
 
 
@@ -305,17 +312,15 @@ def read_pairs_as_gradients(reading: FileReading) -> Iterator[PairAsGradients]:
             yield PairAsGradients(call, None, call, Rewrite(call, f"{call.text}[0]"))
             continue
         statement = reading.parent(node)
-        target = (
-            statement.targets[0].target if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else None
-        )
+        if not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
+            continue
+        target = statement.targets[0].target
         if isinstance(target, cst.Name):
             uses = _uses_of_only(reading, target, statement)
             wrong = [use for use in uses if _is_used_as_list(reading, use)]
             if wrong:
-                ignored = call.free_name("_", "norm")
-                remedy = (
-                    Rewrite(reading.code(target), f"{target.value}, {ignored}") if len(wrong) == len(uses) else None
-                )
+                unpacked = f"{target.value}, {_ignored(reading, node)} = {call.text}"
+                remedy = Rewrite(reading.code(statement), unpacked) if len(wrong) == len(uses) else None
                 yield PairAsGradients(call, reading.code(target), reading.code(wrong[0]), remedy)
 
 

@@ -14,7 +14,7 @@ from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.scopes import Binding, Kind, parameters
 from clipcheck.analysis.stores import is_variable
 from clipcheck.frameworks import OPTIMIZERS
-from clipcheck.model.code import Call, Code
+from clipcheck.model.code import Call
 from clipcheck.model.gradients import ExhaustedIterator, Rewrite
 from clipcheck.model.value import Constant, Many
 
@@ -300,14 +300,28 @@ class _Iterators:
         """Whether a loop leads from a use that walks the iterator back to that use, and not past its making."""
         if root.kind is Kind.PARAMETER or self._walker(use) is None:
             return False
-        loops = self.reading.loops(use)
-        function = self.reading.function(use)
-        if function is not self.reading.function(root.statement):
+        loops = [*self.reading.loops(use)]
+        function, home = self.reading.function(use), self.reading.function(root.statement)
+        if function is not home:
             calls = [c for c in self.reading.tree.all(cst.Call) if function and _called_name(c) == function.name.value]
-            loops = (*loops, *(loop for call in calls for loop in self.reading.loops(call)))
+            loops += [loop for call in calls for loop in self.reading.loops(call)]
+            makers = self._names_of_maker(home)
+            if function is None or self._calls_one_of(function, makers):
+                return False
+            loops = [loop for loop in loops if not self._calls_one_of(loop, makers)]
         outside = self.reading.loops(root.statement)
-        inner = set(loops) - set(outside)
-        return any(isinstance(loop, (cst.For, cst.While)) and not _leaves(loop) for loop in inner)
+        return any(
+            isinstance(each, (cst.For, cst.While)) and not _leaves(each) for each in loops if each not in outside
+        )
+
+    def _names_of_maker(self, function: cst.FunctionDef | None) -> set[str]:
+        """The names by which the function is called that makes an iterator: a constructor by its class."""
+        class_ = self.reading.class_of(function) if function is not None else None
+        names = {function.name.value} if function is not None else set()
+        return names | ({class_.name.value} if class_ is not None else set())
+
+    def _calls_one_of(self, node: cst.CSTNode, names: set[str]) -> bool:
+        return any(_called_name(call) in names for call in self.reading.calls_in(node))
 
     def fact(self, roots: list[Binding], empty: list[tuple[cst.CSTNode, cst.CSTNode]]) -> ExhaustedIterator:
         code = self.reading.code
@@ -322,7 +336,7 @@ class _Iterators:
             walker=code(empty[0][1]),
             empty=tuple(code(place) for place, _ in empty),
             is_argument=is_argument,
-            listed=tuple(_listed(code(maker)) for maker in makers),
+            listed=tuple(_listed(self.reading, maker) for maker in makers),
         )
 
 
@@ -385,11 +399,12 @@ def _surely_runs(statement: cst.CSTNode, wanted: set[cst.CSTNode]) -> bool:
     return any(_surely_runs(child, wanted) for child in statement.children)
 
 
-def _listed(maker: Code) -> Rewrite:
-    text = maker.text
-    if isinstance(maker.node, cst.GeneratorExp):
-        inner = text[1:-1] if text.startswith("(") and maker.node.lpar else text
-        return Rewrite(maker, f"[{inner}]")
-    if getattr(maker.node, "lpar", ()):
-        return Rewrite(maker, f"list{text}")
-    return Rewrite(maker, f"list({text})")
+def _listed(reading: FileReading, maker: cst.BaseExpression) -> Rewrite:
+    """The maker as a list, without the parentheses that it may stand in."""
+    text = reading.text(maker)
+    inner = text[len("(") : -len(")")].strip() if maker.lpar else text
+    listed = f"[{inner}]" if isinstance(maker, cst.GeneratorExp) else f"list({inner})"
+    around = reading.parent(maker)
+    if not maker.lpar or not isinstance(around, (cst.Arg, cst.Assign)):
+        return Rewrite(reading.code(maker), listed)
+    return Rewrite(reading.code(around), reading.code(around).text.removesuffix(text) + listed)

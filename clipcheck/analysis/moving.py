@@ -88,9 +88,11 @@ def stays_same(reading: FileReading, node: cst.CSTNode, at: cst.CSTNode) -> bool
         if any(binding.node in inside for binding in bindings):
             if _is_kept(reading, name) and any(is_between(use) for use in _uses(reading, name.value)):
                 return False
-        elif scopes.lookup(name.value, scopes.of(at)) is not home or any(is_between(b.node) for b in bindings):
-            return False
-        elif set(reading.loops(at)) - set(reading.loops(node)) and _is_one_shot(reading, name):
+        elif (
+            scopes.lookup(name.value, scopes.of(at)) is not home
+            or any(is_between(b.node) for b in bindings)
+            or (set(reading.loops(at)) - set(reading.loops(node)) and _is_one_shot(reading, name))
+        ):
             return False
     changed = [reading.text(target) for target in _changed_attributes(reading) if is_between(target)]
     read = {reading.text(found) for found in inside if isinstance(found, cst.Attribute)}

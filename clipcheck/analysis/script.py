@@ -59,9 +59,9 @@ from clipcheck.model.gradients import (
     ClipOfNone,
     ClippedTwice,
     ExhaustedIterator,
+    MisdirectedClip,
     PairAsGradients,
     UnusedGradientClip,
-    MisdirectedClip,
 )
 from clipcheck.model.hooks import InPlaceHookClip
 from clipcheck.model.losses import ClampedLoss

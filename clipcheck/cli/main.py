@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from clipcheck import __version__
+from clipcheck.cli.explain import explain
 from clipcheck.cli.fix import fix
 from clipcheck.cli.lint import lint
 from clipcheck.cli.rule import rule
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (lint, fix, rule):
+for command in (lint, fix, rule, explain):
     cli.add_command(command)
 
 

@@ -72,9 +72,7 @@ _MISSPELT = {
 MISSPELT_CLIP_ARGUMENTS = {name: right or None for right, names in _MISSPELT.items() for name in names.split()}
 """What people call the clip arguments of optimizers, and what they are called; None where it could be either."""
 
-OPTIMIZER_NAMES = {
-    name.rpartition(".")[2].lower(): name for name in OPTIMIZERS if name != "keras.optimizers.Optimizer"
-}
+OPTIMIZER_NAMES = {name.rpartition(".")[2].lower(): name for name in OPTIMIZERS if name != "keras.optimizers.Optimizer"}
 """The optimizers by the strings that `compile` takes."""
 
 CLIPS: dict[str, ClipValues] = {

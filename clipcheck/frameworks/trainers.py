@@ -1,6 +1,6 @@
 """The trainers: what runs the backward pass, the step and the clip in the user's place.
 
-Settled on accelerate 1.x, lightning 2.x, deepspeed 0.1x and torch 2.13 as their sources have it.
+As the documentation of accelerate 1, lightning 2, deepspeed and torch 2 tells it; not settled by running them.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ FSDP = Trainer(
 """The first FSDP, which wraps a model. The second one (`fully_shard`) is right with torch's own clip."""
 
 TRAINERS = (ACCELERATE, DEEPSPEED, FABRIC, FSDP)
+UNSCALING = frozenset().union(*(trainer.unscales for trainer in TRAINERS))
 
 LIGHTNING_MODULES = frozenset(
     f"{package}.{name}"

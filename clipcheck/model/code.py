@@ -78,6 +78,16 @@ class Code:
         return self.reading.line(self.node)
 
     @property
+    def defines(self) -> str | None:
+        """The name of the function or class that it is the definition of."""
+        return self.node.name.value if isinstance(self.node, (cst.FunctionDef, cst.ClassDef)) else None
+
+    @property
+    def last_line(self) -> int:
+        """The line that it ends on."""
+        return self.reading.span(self.node)[1][0]
+
+    @property
     def name(self) -> str | None:
         """The dotted name as imports and assignments resolve it: `K.clip` is "tensorflow.keras.backend.clip"."""
         return self.reading.name(self.node)

@@ -11,7 +11,6 @@ from typing import TypeAlias
 from clipcheck.model.code import Call, Code
 from clipcheck.model.value import Constant
 
-
 _ZEROS = (Constant(0), Constant(0.0))
 
 
@@ -39,8 +38,8 @@ class Event:
     """One thing that happens in a training step.
 
     code: the call (or statement) that does it. via: the calls into helpers that lead to it, the outermost first.
-    optimizer, scaler, model: what it concerns, as keys that are the same for the same object ("self.optimizer"); None
-    where it is not known, or not a matter of this action. scaler on a backward pass: it scales the loss.
+    optimizer, scaler, models: what it concerns, as keys that are the same for the same object ("self.optimizer"); None
+    or empty where it is not known, or not a matter of this action. scaler on a backward pass: it scales the loss.
     guards: the tests of the `if`s around it, by key, with the outcome that leads here. loops: the innermost first.
     bound: the threshold of a clip. contexts: the calls in the `with` statements around it.
     """
@@ -50,7 +49,7 @@ class Event:
     via: tuple[Call, ...] = ()
     optimizer: str | None = None
     scaler: str | None = None
-    model: str | None = None
+    models: frozenset[str] = frozenset()
     guards: tuple[tuple[str, bool], ...] = ()
     loops: tuple[Code, ...] = ()
     bound: Code | None = None
@@ -63,6 +62,11 @@ class Event:
     @property
     def line(self) -> int:
         return self.code.line
+
+    @property
+    def model(self) -> str | None:
+        """The model, where there is just one."""
+        return min(self.models) if len(self.models) == 1 else None
 
     @property
     def bounds_nothing(self) -> bool:
@@ -196,14 +200,17 @@ class TrainingStep:
         return True if len(self.optimizers) <= 1 else None
 
     def _models(self, event: Event) -> frozenset[str]:
-        if event.model is not None:
-            return frozenset({event.model})
-        return self.owners.get(event.optimizer or "", frozenset())
+        return event.models or self.owners.get(event.optimizer or "", frozenset())
 
 
 def _same_model(one: str, other: str) -> bool:
     """Whether two keys name the same model, or one a part of the other (`model.module`, `model.encoder`)."""
     return one == other or one.startswith(other + ".") or other.startswith(one + ".")
+
+
+def shown(key: str) -> str:
+    """A key as a message names it: without the helper whose variable it is."""
+    return key.rpartition("().")[2]
 
 
 @dataclass(frozen=True)

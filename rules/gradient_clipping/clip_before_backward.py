@@ -47,6 +47,7 @@ from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
 from clipcheck.rule import Rule, note
+
 from ._moving import move_to_step
 
 

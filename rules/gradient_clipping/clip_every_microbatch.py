@@ -52,6 +52,7 @@ from clipcheck.model.code import Call
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
 from clipcheck.rule import Rule, note
+
 from ._moving import move_to_step
 
 _ACCUMULATION = re.compile(r"%|accum|sync", re.IGNORECASE)

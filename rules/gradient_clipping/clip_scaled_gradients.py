@@ -51,10 +51,10 @@ from typing import TypeAlias
 from clipcheck.edit import Fix, InsertBefore, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
-from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
+from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences, shown
 from clipcheck.rule import Rule, note
-from ._moving import unscale
 
+from ._moving import unscale
 
 _SCALING = (Action.BACKWARD, Action.UNSCALE, Action.UNKNOWN)
 Story: TypeAlias = tuple[Event, Event]
@@ -100,7 +100,10 @@ class ClipScaledGradients(Rule):
             f"{clip.event.told} clips the gradients that {backward.told} has scaled, and only {step.told} divides them "
             "by the scale again",
             evidence=[
-                note(backward.code, f"`{backward.scaler}` multiplies the loss, and with it all gradients"),
+                note(
+                    backward.code,
+                    f"`{shown(backward.scaler or 'scaler')}` multiplies the loss, and with it all gradients",
+                ),
                 note(step.code, "the gradients are divided by the scale only here, after the clip"),
             ],
             fix=self.fix(clips, [clip for clip, _ in told]),
@@ -111,7 +114,8 @@ class ClipScaledGradients(Rule):
         clip = clips[0].event
         steps = [step for occurrence in told for step in occurrence.until(Action.STEP, Action.BACKWARD)]
         follows = all(e.action is Action.STEP for c in told for e in c.next(Action.STEP, Action.BACKWARD))
-        is_first = all(e.action is Action.BACKWARD for c in told for e in c.previous(Action.CLIP_GRADIENTS, *_SCALING))
+        before = [event for c in told for event in c.previous(Action.CLIP_GRADIENTS, *_SCALING)]
+        is_first = all(event.action is Action.BACKWARD or event.code == clip.code for event in before)
         others = [event for c in clips if c not in told for event in c.previous(Action.BACKWARD)]
         if not (follows and is_first) or any(step.code.function != clip.code.function for step in steps):
             return None
@@ -122,7 +126,6 @@ class ClipScaledGradients(Rule):
             return None
         first = lines.splitlines()[-1].strip()
         return unsafe(f"Insert `{first}` before the clip", InsertBefore(place.node, lines))
-
 
 
 def _threshold_knows(clip: Event) -> bool:

@@ -78,7 +78,7 @@ class DoubleGradientClip(Rule):
         before = clip.comes_after_all(*_CHANGES)
         others = [event for event in before if event.code != clip.event.code]
         clipped = all(e.action is Action.CLIP_GRADIENTS and _is_same(clip, e) for e in others)
-        return others if clipped and len(others) == len(before) and not clip.event.bounds_nothing else []
+        return others if clipped and not clip.event.bounds_nothing else []
 
     def tell(self, clip: Event, first: Event) -> Finding:
         return self.finding(
@@ -92,4 +92,4 @@ _CHANGES = (Action.CLIP_GRADIENTS, Action.BACKWARD, Action.STEP, Action.ZERO_GRA
 
 
 def _is_same(clip: Occurrence, other: Event) -> bool:
-    return clip.event.model is not None and clip.event.model == other.model and not other.bounds_nothing
+    return bool(clip.event.models) and clip.event.models == other.models and not other.bounds_nothing

@@ -46,7 +46,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from clipcheck.edit import Replace, unsafe
+from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.code import Call, Code
 from clipcheck.model.gradients import ExhaustedIterator
@@ -100,7 +100,7 @@ class ExhaustedParameters(Rule):
         )
 
 
-def _listed(iterator: ExhaustedIterator):  # type: ignore[no-untyped-def]
+def _listed(iterator: ExhaustedIterator) -> Fix:
     return unsafe(
         f"Make `{iterator.name.words}` a list",
         *(Replace(listed.place.node, listed.code) for listed in iterator.listed),

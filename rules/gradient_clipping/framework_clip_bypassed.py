@@ -57,8 +57,8 @@ _WHY = {
     "configuration says. torch's clip compares them as they lie there with the threshold.",
     "DeepSpeed": "The engine keeps the gradients in buffers of its own, scaled and partitioned. What torch's clip "
     "changes, if it finds anything, is not what the engine's step uses.",
-    "FSDP": "Each process holds a shard of the gradient. torch's clip takes the norm of that shard for the norm of all, "
-    "so the clip is too weak, and another one on each process.",
+    "FSDP": "Each process holds a shard of the gradient. torch's clip takes the norm of that shard for the whole norm: "
+    "the clip is too weak, and another one on each process.",
     "Fabric": "With this precision or strategy Fabric scales or shards the gradients: their norm is not what the "
     "threshold was chosen for.",
     "Lightning": "With automatic optimization Lightning zeroes the gradients and runs the backward pass after "

@@ -46,7 +46,7 @@ from clipcheck.edit import Fix, Replace, safe, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.gradients import MisdirectedClip, NotParameters
 from clipcheck.model.script import Script
-from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
+from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences, shown
 from clipcheck.rule import Rule, note
 
 _SILENT = "Tensors that have no `.grad` of their own are left out without a word: nothing is clipped."
@@ -97,26 +97,28 @@ class WrongClipTarget(Rule):
         """The step of another model's optimizer that a clip comes before, and what throws away what it has clipped."""
         follows = clip.graph.next(clip.event, *_USES)
         precede = clip.graph.previous(clip.event, *_USES)
-        is_between = [e.action for e in precede] == [Action.BACKWARD] and [e.action for e in follows] == [Action.STEP]
+        is_between = {e.action for e in precede} == {Action.BACKWARD} and [e.action for e in follows] == [Action.STEP]
         model, owners = clip.event.model, clip.step.owners
         if not is_between or model is None or clip.step.concerns(clip.event, follows[0]) is not False:
+            return None
+        others = {other for models in owners.values() for other in models if other != model}
+        if not all(_separate(script, model, other) for other in others):
             return None
         if any(model in models for models in owners.values()):
             own = clip.next(Action.ZERO_GRAD, Action.STEP, Action.UNKNOWN)
             is_lost = bool(own) and all(event.action is Action.ZERO_GRAD for event in own)
             return (follows[0], own[0]) if is_lost else None
-        others = {other for models in owners.values() for other in models}
-        is_never_stepped = clip.step.optimizers <= owners.keys() and all(_separate(script, model, o) for o in others)
-        return (follows[0], None) if is_never_stepped else None
+        return (follows[0], None) if clip.step.optimizers <= owners.keys() else None
 
     def of_other_model(self, clip: Occurrence, step: Event, renewal: Event | None) -> Finding:
-        stepped = " and ".join(f"`{model}`" for model in sorted(clip.step.owners[step.optimizer or ""]))
+        stepped = " and ".join(f"`{shown(model)}`" for model in sorted(clip.step.owners[step.optimizer or ""]))
         evidence = [note(step.code, "this update is made with gradients that nothing has clipped")]
         if renewal is not None:
             evidence.append(note(renewal.code, "the clipped gradients are thrown away here"))
+        clipped = shown(clip.event.model or "")
         return self.finding(
             clip.event.code,
-            f"`{clip.event.words}` clips the gradients of `{clip.event.model}`, but {step.told} updates {stepped}",
+            f"`{clip.event.words}` clips the gradients of `{clipped}`, but {step.told} updates {stepped}",
             evidence=evidence,
         )
 
@@ -124,15 +126,16 @@ class WrongClipTarget(Rule):
 _USES = (Action.STEP, Action.ZERO_GRAD, Action.BACKWARD, Action.UNSCALE, Action.CLIP_GRADIENTS, Action.UNKNOWN)
 
 
-def _separate(script: Script, one: str, other: str) -> bool:
+def _separate(script: Script, *models: str) -> bool:
     """Whether two models are made each by a call of its own, neither of which is told of the other."""
-    made = {model: [c for c in script.calls if (to := c.assigned_to) and to.text == model] for model in (one, other)}
-    told = (c for model, name in ((one, other), (other, one)) for c in made[model] if re.search(_word(name), c.text))
+    names = [_name(model) for model in models]
+    made = {name: [c for c in script.calls if (to := c.assigned_to) and _name(to.text) == name] for name in names}
+    told = (call for name in names for call in made[name] for other in names if other != name and other in call.text)
     return all(made.values()) and all(call.callee.name == "copy.deepcopy" for call in told)
 
 
-def _word(name: str) -> str:
-    return rf"(?<![\w.]){re.escape(name)}(?!\w)"
+def _name(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _fix(wrong: MisdirectedClip) -> Fix | None:

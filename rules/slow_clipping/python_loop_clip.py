@@ -60,8 +60,8 @@ class PythonLoopClip(Rule):
     screen = re.compile(
         rb"cl(?:am|i)p|vectorize"
         rb"|m(?:in|ax)\s*\((?:[^()]*,)?\s*m(?:in|ax)\s*\("  # min(max(v, low), high)
-        rb"|[<>][^\n:]{0,200}:\s*(?:#[^\n]*\s*)*[\w.]+\[[^\n=]*\]\s*="  # if x[i] > high: x[i] = high
-        rb"|[<>]=?\s*(?P<bound>[-\w.]+)\)?\s*:\s*(?:#[^\n]*\s*)*return\s+\(?(?P=bound)\b"  # if v > high: return high
+        rb"|[<>][^\n:]{0,200}:(?:\s|#[^\n]*\n)*[\w.]+\[[^\n=]{0,200}\]\s*="  # if x[i] > high: x[i] = high
+        rb"|[<>]=?\s*(?P<bound>[-\w.]+)\)?\s*:(?:\s|#[^\n]*\n)*return\s+\(?(?P=bound)\b"  # if v > high: return high
         rb"|\sif\s+[\w.()]+\s*[<>]=?\s*[-\w.()]+\s+else\b"  # high if v > high else v
     )
     severity = Severity.WARNING

@@ -82,7 +82,9 @@ class WeightClipOutOfOrder(Rule):
         is_repeated = all(set(event.loops) <= set(clip.event.loops) for event in ahead)
         follows = clip.comes_after_all(Action.STEP, Action.BACKWARD, Action.FORWARD)
         is_after_step = bool(follows) and all(event.action is Action.STEP for event in follows)
-        outcomes = [e for step in steps for e in clip.at(step).next(Action.CLIP_WEIGHTS, Action.FORWARD, Action.BACKWARD)]
+        outcomes = [
+            e for step in steps for e in clip.at(step).next(Action.CLIP_WEIGHTS, Action.FORWARD, Action.BACKWARD)
+        ]
         is_bounded_after = any(e.action is Action.CLIP_WEIGHTS and e.code != clip.event.code for e in outcomes)
         return steps if is_repeated and not is_after_step and not is_bounded_after else []
 

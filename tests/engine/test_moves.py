@@ -24,7 +24,10 @@ BEFORE = [
         "clip(\n    p,\n    1.0,\n)\nif x:\n    # update\n    step()\n",
         "if x:\n    clip(\n        p,\n        1.0,\n    )\n    # update\n    step()\n",
     ),
-    ("def f():\n    if x:\n        clip()\n    step()\n", "def f():\n    if x:\n        pass\n    clip()\n    step()\n"),
+    (
+        "def f():\n    if x:\n        clip()\n    step()\n",
+        "def f():\n    if x:\n        pass\n    clip()\n    step()\n",
+    ),
     ("if x:\n    # why\n    clip()\nstep()\n", "if x:\n    pass\n# why\nclip()\nstep()\n"),
     ("if x: step()\nclip()\n", "if x:\n    clip()\n    step()\n"),
     ("step(); clip(); b()\n", "clip()\nstep(); b()\n"),

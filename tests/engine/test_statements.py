@@ -105,6 +105,8 @@ REMOVED = [
     ("a()\n\nstep()\n\nb()\n", "a()\n\nb()\n"),
     ("a()\n\nstep()\n\n\ndef f(): pass\n", "a()\n\n\ndef f(): pass\n"),
     ("a()\n\nstep()\nb()\n", "a()\n\nb()\n"),
+    ("if x:\n    step()\n\n    b()\n", "if x:\n    b()\n"),
+    ("if x:\n    step()\n\nb()\n", "if x:\n    pass\n\nb()\n"),
     ("a()\nstep(\n    1,\n    2,\n)\nb()\n", "a()\nb()\n"),
     ("try:\n    a()\nexcept E:\n    step()\n", "try:\n    a()\nexcept E:\n    pass\n"),
 ]

@@ -22,7 +22,7 @@ class Env:
     """Where an expression is read: in which function, what its parameters stand for in the caller, and the caller's own
     place (None for the body that is read as a step)."""
 
-    bound: Mapping[str, str | None] = field(default_factory=dict)
+    bound: Mapping[str, str] = field(default_factory=dict)
     function: cst.FunctionDef | None = None
     caller: Env | None = None
 

@@ -10,8 +10,8 @@ from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.steps.keys import Env, local
 from clipcheck.analysis.steps.recognize import Recognizer
 from clipcheck.frameworks import OPTIMIZERS
-from clipcheck.model.code import Call, Code
-from clipcheck.model.value import Items, Many, Tensor
+from clipcheck.model.code import Call
+from clipcheck.model.value import Instance
 
 
 def owners_of(
@@ -27,10 +27,9 @@ def owners_of(
             continue
         target = _seen(reading, _assigned(reading, call), node, body)
         if target is not None:
-            models = _models(recognizer, given.code)
-            seen = [_seen(reading, model, node, body) for model in models or ()]
+            seen = [_seen(reading, model, node, body) for model in recognizer.owners(given.code, Env())]
             known = frozenset(model for model in seen if model is not None)
-            sure = len(known) == len(seen) and (target not in owners or owners[target] == known)
+            sure = None not in seen and (target not in owners or owners[target] == known)
             owners[target] = known if sure else None
     return {key: models for key, models in owners.items() if models}
 
@@ -43,28 +42,15 @@ def _assigned(reading: FileReading, call: Call) -> str | None:
     return None
 
 
-def _models(recognizer: Recognizer, code: Code) -> frozenset[str] | None:
-    """The models whose parameters an expression holds; None if it may hold others too."""
-    value = code.value
-    if isinstance(value, Many) and isinstance(value.element, Tensor) and value.element.owner is not None:
-        key = recognizer.key(value.element.owner, Env())
-        return frozenset({key}) if key is not None else None
-    if not isinstance(value, Items):
-        return None
-    found = [_models(recognizer, element) for element in value.elements]
-    return None if None in found else frozenset().union(*(models for models in found if models is not None))
-
-
-def _seen(
-    reading: FileReading, key: str | None, node: cst.CSTNode, body: cst.Module | cst.FunctionDef
-) -> str | None:
+def _seen(reading: FileReading, key: str | None, node: cst.CSTNode, body: cst.Module | cst.FunctionDef) -> str | None:
     """The name in `body` of what has a name where `node` stands; None if that is not sure."""
     if key is None:
         return None
     function = reading.function(node)
     root, dot, rest = key.partition(".")
     if root == "self":
-        return key if reading.class_of(node) is reading.class_of(body) else None
+        made = root if reading.class_of(node) is reading.class_of(body) else _only_instance(reading, node, body)
+        return made + dot + rest if made is not None else None
     if function is None or function is body:
         return key
     if reading.class_of(node) is not reading.class_of(body) or reading.class_of(node) is None:
@@ -75,6 +61,20 @@ def _seen(
             if kept is not None and kept.startswith("self."):
                 return kept + dot + rest
     return None
+
+
+def _only_instance(reading: FileReading, node: cst.CSTNode, body: cst.Module | cst.FunctionDef) -> str | None:
+    """The name in `body` of the object whose method `node` stands in, if the file makes just one of its class."""
+    class_ = reading.class_of(node)
+    makers = [call for call in reading.tree.all(cst.Call) if _makes(reading, call, class_)]
+    name = _assigned(reading, Call(makers[0], reading)) if len(makers) == 1 else None
+    is_there = name is not None and reading.function(makers[0]) in (None, body)
+    return name if is_there else None
+
+
+def _makes(reading: FileReading, call: cst.Call, class_: cst.ClassDef | None) -> bool:
+    value = reading.value(call)
+    return isinstance(value, Instance) and value.made.node is call and reading.values.local_class(value) is class_
 
 
 def _is_local(reading: FileReading, name: str, node: cst.CSTNode) -> bool:

@@ -21,13 +21,16 @@ _DEEPEST = 5
 """How far helpers are inlined."""
 
 
-def read_steps(reading: FileReading) -> Iterator[TrainingStep]:
-    """The training step of the module's body, and of every function that nothing in the file calls."""
+def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator[TrainingStep]:
+    """The training step of the module's body, and of every function that nothing in the file calls.
+
+    Rules speak of clips; `without_clips`: also the steps in which there are none.
+    """
     reader = _Reader(reading)
     bodies: list[cst.Module | cst.FunctionDef] = [reading.module, *reading.tree.all(cst.FunctionDef)]
     courses = [(body, reader.course(body)) for body in bodies]
     for body, course in courses:
-        if body in reader.inlined or not _trains(course):
+        if body in reader.inlined or not _trains(course, without_clips):
             continue
         code = reading.code(body)
         start, end = Event(Action.START, code), Event(Action.END, code)
@@ -36,10 +39,11 @@ def read_steps(reading: FileReading) -> Iterator[TrainingStep]:
         yield TrainingStep(code, found, owners_of(reading, reader.recognizer, body))
 
 
-def _trains(course: c.Sequence) -> bool:
-    """Whether anything here clips or steps."""
+def _trains(course: c.Sequence, without_clips: bool) -> bool:
+    """Whether anything here clips, or at least steps."""
     actions = {item.event.action for item in c.walk(course) if isinstance(item, c.Emit)}
-    return bool(actions & {Action.CLIP_GRADIENTS, Action.CLIP_WEIGHTS})
+    clips = actions & {Action.CLIP_GRADIENTS, Action.CLIP_WEIGHTS}
+    return bool(clips or (without_clips and actions & {Action.BACKWARD, Action.STEP}))
 
 
 def _is_one_iteration(course: c.Sequence) -> bool:
@@ -177,7 +181,7 @@ class _Course:
                 self.via,
                 seen.optimizer,
                 seen.scaler,
-                seen.model,
+                seen.models,
                 self.guards,
                 self.loops,
                 seen.bound,
@@ -211,13 +215,13 @@ class _Course:
             return self.reading.classes.method(class_, callee.attr.value) if class_ is not None else None
         return None
 
-    def _inlined(self, function: cst.FunctionDef, call: cst.Call, bound: dict[str, str | None]) -> c.Course:
+    def _inlined(self, function: cst.FunctionDef, call: cst.Call, bound: dict[str, str]) -> c.Course:
         self.reader.inlined.add(function)
         via = (*self.via, Call(call, self.reading))
         inner = _Course(self.reader, Env(bound, function, self.env), via, self.guards, self.loops, self.contexts)
         return c.Inlined(inner.block(function.body))
 
-    def _bound(self, function: cst.FunctionDef, call: cst.Call) -> dict[str, str | None]:
+    def _bound(self, function: cst.FunctionDef, call: cst.Call) -> dict[str, str]:
         """What the parameters of a helper stand for, as keys of the caller."""
         keys = self.reader.recognizer.keys
         names = [param.name.value for param in parameters(function) if param.star not in ("*", "**")]
@@ -233,7 +237,7 @@ class _Course:
         for argument in call.args:
             if argument.keyword is not None:
                 bound[argument.keyword.value] = keys.of(argument.value, self.env)
-        return bound
+        return {name: key for name, key in bound.items() if key is not None}
 
     def _guarded(self, test: c.Test, holds: bool) -> _Course:
         guards = (*self.guards, *((key, holds) for key in c.keys(test)))

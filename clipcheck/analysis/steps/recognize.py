@@ -11,10 +11,12 @@ import libcst as cst
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.steps.keys import Env, Keys
+from clipcheck.analysis.trainers import trainer_of
 from clipcheck.frameworks import GRADIENT_CLIPS, OPTIMIZERS
+from clipcheck.frameworks.trainers import BOOKKEEPING, UNSCALING
 from clipcheck.model.code import Call, Code
 from clipcheck.model.steps import Action
-from clipcheck.model.value import Instance, Many, Tensor, Value
+from clipcheck.model.value import Instance, Many, Tensor
 
 _OPTIMIZER = re.compile(
     r"(^|[._])(opt|optim|optimi[sz]er|solver|trainer)s?[A-Za-z]?\d*($|[_\[])|[Oo]ptimi[sz]er|_opt$|^opt[A-Z_]"
@@ -41,7 +43,7 @@ class Seen:
     code: Code
     optimizer: str | None = None
     scaler: str | None = None
-    model: str | None = None
+    models: frozenset[str] = frozenset()
     bound: Code | None = None
 
 
@@ -51,7 +53,9 @@ class Recognizer:
         self.keys = Keys(reading)
         self.clips = {clip.call.node: clip for clip in read_clips(reading)}
         self.clipped_models = {
-            clip.tensor.owner.text for clip in self.clips.values() if clip.tensor and clip.tensor.owner and clip.in_place
+            clip.tensor.owner.text
+            for clip in self.clips.values()
+            if clip.tensor and clip.tensor.owner and clip.in_place
         }
 
     def events(self, node: cst.Call, env: Env) -> Iterator[Seen]:
@@ -65,12 +69,12 @@ class Recognizer:
             yield self._zero_grad(call, env)
         elif name in ("backward", "manual_backward"):
             yield Seen(Action.BACKWARD, call, scaler=self._scaler_of_loss(call, env))
-        elif name == "unscale_" and call.receiver is not None:
+        elif (name == "unscale_" and call.receiver is not None) or (name in UNSCALING and call.receiver is not None):
             yield Seen(Action.UNSCALE, call, self._first(call, env), self.key(call.receiver, env))
         elif name == "step":
             yield from self._step(call, env)
         elif call.callee.text in self.clipped_models:
-            yield Seen(Action.FORWARD, call, model=self.key(call.callee, env))
+            yield Seen(Action.FORWARD, call, models=_one(self.key(call.callee, env)))
         elif self._is_opaque(call, name, env):
             yield Seen(Action.UNKNOWN, call)
 
@@ -106,7 +110,7 @@ class Recognizer:
         return Seen(
             Action.CLIP_GRADIENTS,
             call,
-            model=self._owner(target.code, env) if target else None,
+            models=self.owners(target.code, env) if target else frozenset(),
             bound=bound.code if bound else None,
         )
 
@@ -118,13 +122,17 @@ class Recognizer:
         arguments = call.arguments
         target = arguments[0].code if arguments else None
         if target is None or target.number is not None:
-            return Seen(Action.CLIP_GRADIENTS, call, model=self.key(call.receiver, env), bound=target)
+            return Seen(Action.CLIP_GRADIENTS, call, models=_one(self.key(call.receiver, env)), bound=target)
         bound = call.argument(1, "max_norm", "clip_value", "clip_val", "gradient_clip_val")
         key = self.key(target, env)
         if self.is_optimizer(target, key):
             return Seen(Action.CLIP_GRADIENTS, call, optimizer=key, bound=bound.code if bound else None)
-        owner = self._owner(target, env)
-        return Seen(Action.CLIP_GRADIENTS, call, model=owner or key, bound=bound.code if bound else None)
+        return Seen(
+            Action.CLIP_GRADIENTS,
+            call,
+            models=self.owners(target, env) or _one(key),
+            bound=bound.code if bound else None,
+        )
 
     def _value_clip(self, call: Call, env: Env) -> Seen | None:
         """`p.grad.data.clamp_(…)` and `p.data.clamp_(…)` over parameters."""
@@ -135,16 +143,17 @@ class Recognizer:
         if action is None:
             return None
         owner = clip.tensor.owner
-        return Seen(action, call, model=self.key(owner, env) if owner else None)
+        return Seen(action, call, models=_one(self.key(owner, env) if owner else None))
 
-    def _owner(self, code: Code, env: Env) -> str | None:
-        """The model whose parameters an expression holds."""
-        return self._owner_of(code.value, env)
-
-    def _owner_of(self, value: Value, env: Env) -> str | None:
-        if isinstance(value, Many) and isinstance(value.element, Tensor) and value.element.owner is not None:
-            return self.key(value.element.owner, env)
-        return None
+    def owners(self, code: Code, env: Env) -> frozenset[str]:
+        """The models that the parameters in an expression belong to; none if some may belong to others."""
+        models, is_complete = self.reading.networks.whose_parameters(code.node)
+        if not is_complete:
+            value = code.value
+            known = isinstance(value, Many) and isinstance(value.element, Tensor) and value.element.owner is not None
+            models = [value.element.owner] if known else []  # type: ignore[union-attr, list-item]
+        keys = [self.key(model, env) for model in models]
+        return frozenset(key for key in keys if key is not None) if None not in keys else frozenset()
 
     def _zero_grad(self, call: Call, env: Env) -> Seen:
         receiver = call.receiver
@@ -153,7 +162,7 @@ class Recognizer:
         key = self.key(receiver, env)
         if self.is_optimizer(receiver, key):
             return Seen(Action.ZERO_GRAD, call, optimizer=key)
-        return Seen(Action.ZERO_GRAD, call, model=key)
+        return Seen(Action.ZERO_GRAD, call, models=_one(key))
 
     def _scaler_of_loss(self, call: Call, env: Env) -> str | None:
         """The scaler of `scaler.scale(loss).backward()`, also when the scaled loss has a name."""
@@ -184,10 +193,13 @@ class Recognizer:
             yield Seen(Action.STEP, call, self._first(call, env), scaler=key)
         elif self.is_optimizer(receiver, key):
             yield Seen(Action.STEP, call, optimizer=key)
+        elif (trainer := trainer_of(self.reading, receiver.node)) is not None and "step" in trainer.steps:
+            yield Seen(Action.STEP, call, optimizer=key)
+            yield Seen(Action.ZERO_GRAD, call, optimizer=key)
 
     def _is_opaque(self, call: Call, name: str | None, env: Env) -> bool:
         """Whether a call that this file does not show may clip, step or run the backward pass."""
-        if name is None or _HARMLESS.search(name) or name[:1].isupper():
+        if name is None or name in BOOKKEEPING or _HARMLESS.search(name) or name[:1].isupper():
             return False
         if _OPAQUE.search(name):
             return True
@@ -196,3 +208,7 @@ class Recognizer:
             if key is not None and (self.is_optimizer(argument.code, key) or self.is_scaler(argument.code, key)):
                 return True
         return False
+
+
+def _one(key: str | None) -> frozenset[str]:
+    return frozenset() if key is None else frozenset({key})

@@ -38,6 +38,7 @@ _LOOSE = (
     cst.For,
     cst.If,
     cst.Index,
+    cst.ListComp,
     cst.Param,
     cst.Return,
     cst.While,

@@ -131,6 +131,12 @@ class Source:
             at = self.previous_line(at)
         return at
 
+    def opens_block(self, offset: int) -> bool:
+        """Whether a line is the first of a block: the one above it is indented less."""
+        start = self.line_start(offset)
+        above = self.previous_line(start)
+        return start > 0 and not self.is_blank_line(above) and len(self.indent(above)) < len(self.indent(start))
+
     def statement_end(self, statement: cst.CSTNode) -> int:
         """The end of the last line of a statement, with the comments that close its block."""
         end = self.logical_end(self.end(statement))

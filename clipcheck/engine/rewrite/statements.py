@@ -138,9 +138,7 @@ def append_to_body(node: cst.ClassDef | cst.FunctionDef, code: str, source: Sour
     return [*line.apart(), (at, at, text)]
 
 
-def remove(
-    nodes: Iterable[cst.CSTNode], source: Source, commented: Iterable[cst.CSTNode] = ()
-) -> list[TextChange]:
+def remove(nodes: Iterable[cst.CSTNode], source: Source, commented: Iterable[cst.CSTNode] = ()) -> list[TextChange]:
     """Remove statements. They come together, since the last one to leave a block leaves a `pass`.
 
     Those that are `commented` take the comment above them along.
@@ -178,7 +176,8 @@ def _without(
 
 
 def _whole_lines(line: Sequence[cst.CSTNode], source: Source, with_comment: bool) -> TextChange:
-    """The lines of a statement; where blank lines stand on both sides of it, only the larger gap stays."""
+    """The lines of a statement; where blank lines stand on both sides of it, only the larger gap stays, and none at the
+    top of a block."""
     start = source.line_start(source.start(line[0]))
     if with_comment:
         start = source.comment_above(start)
@@ -188,14 +187,14 @@ def _whole_lines(line: Sequence[cst.CSTNode], source: Source, with_comment: bool
     above = source.blank_lines_above(start)
     for _ in range(above if below is None else min(above, below)):
         start = source.previous_line(start)
+    if below and source.opens_block(start):
+        end = source.text_below(last)
     if end == last and start > 0:  # the last line of a file that ends without a newline, and shall go on doing so
         start = source.line_end(source.previous_line(start))
     return start, end, ""
 
 
-def _passed(
-    statement: cst.CSTNode, line: Sequence[cst.CSTNode], source: Source, with_comment: bool
-) -> TextChange:
+def _passed(statement: cst.CSTNode, line: Sequence[cst.CSTNode], source: Source, with_comment: bool) -> TextChange:
     start, end = source.start(statement), source.end(statement)
     if with_comment and source.starts_line(start):
         above = source.comment_above(start)
