@@ -13,7 +13,7 @@ from clipcheck.analysis.stores import is_read, is_variable
 from clipcheck.frameworks import CLIPS, GRADIENT_CLIPS, METHOD_CLIPS
 from clipcheck.model.code import Call
 from clipcheck.model.gradients import ClipOfNone, PairAsGradients, Rewrite, UnusedGradientClip
-from clipcheck.model.value import Many, Pair, Tensor
+from clipcheck.model.value import Constant, Many, Pair, Tensor
 
 _GLOBAL_NORM = "tensorflow.clip_by_global_norm"
 _APPLIERS = frozenset({"apply_gradients", "apply"})
@@ -28,7 +28,7 @@ _GRADIENT = re.compile(r"^_?(g|gv|gvs|dw|\w*grads?\w*)$", re.IGNORECASE)
 
 def read_unused_clips(reading: FileReading) -> Iterator[UnusedGradientClip]:
     """Every clip of a list of gradients whose result nothing reads, while the list itself is applied afterwards."""
-    for clip, raw in (*_list_clips(reading), *_appended_clips(reading)):
+    for clip, raw in (*_list_clips(reading), *_loop_clips(reading)):
         bound = _bound(reading, clip)
         if bound is None:
             continue
@@ -60,17 +60,24 @@ def _list_clips(reading: FileReading) -> Iterator[tuple[cst.BaseExpression, cst.
             yield comprehension, walked
 
 
-def _appended_clips(reading: FileReading) -> Iterator[tuple[cst.BaseExpression, cst.Name]]:
-    """The clips in `for g in grads: clipped.append(clip(g))`, and what is walked."""
+def _loop_clips(reading: FileReading) -> Iterator[tuple[cst.BaseExpression, cst.Name]]:
+    """The clips in `for g in grads: clipped.append(clip(g))`, and those whose result a loop drops, with the list.
+
+    A dropped `clip_by_value` is a matter of value clipping.
+    """
     for loop in reading.tree.all(cst.For):
         walked = _walked_list(reading, loop.iter)
         if walked is None:
             continue
         for node in reading.tree.below(loop.body):
-            if not isinstance(node, cst.Call) or Call(node, reading).method != "append" or len(node.args) != 1:
+            if not isinstance(node, cst.Call):
                 continue
-            if _element_clip(reading, node.args[0].value, loop.target) is not None:
-                yield node.args[0].value, walked
+            call = Call(node, reading)
+            if call.method == "append" and len(node.args) == 1:
+                if _element_clip(reading, node.args[0].value, loop.target) is not None:
+                    yield node.args[0].value, walked
+            elif call.callee.api in GRADIENT_CLIPS and _element_clip(reading, node, loop.target) is not None:
+                yield node, walked
 
 
 def _walked_list(reading: FileReading, node: cst.BaseExpression) -> cst.Name | None:
@@ -126,6 +133,8 @@ def _bound(reading: FileReading, clip: cst.BaseExpression) -> tuple[cst.Name | N
             return _only_appended_to(reading, call.func.value)
         if isinstance(call, cst.Call) and reading.name(call.func) in _LISTERS:
             node, parent = call, reading.parent(call)
+    if isinstance(parent, cst.Subscript) and _is_first(reading, parent):
+        node, parent = parent, reading.parent(parent)
     if isinstance(parent, cst.Expr):
         return None, not reading.is_shown(node) and not isinstance(clip, cst.GeneratorExp)
     if not isinstance(parent, cst.Assign) or len(parent.targets) != 1:
@@ -138,6 +147,12 @@ def _bound(reading: FileReading, clip: cst.BaseExpression) -> tuple[cst.Name | N
     scope = reading.scopes.function_of(reading.scopes.of(target))
     is_lost = target.value not in scope.outer_names and not is_read(reading, target, parent)
     return target, is_lost
+
+
+def _is_first(reading: FileReading, subscript: cst.Subscript) -> bool:
+    """Whether it is `pair[0]`."""
+    index = subscript.slice[0].slice
+    return isinstance(index, cst.Index) and reading.value(index.value) == Constant(0)
 
 
 def _only_appended_to(reading: FileReading, name: cst.BaseExpression) -> tuple[cst.Name | None, bool] | None:
@@ -156,15 +171,27 @@ def _only_appended_to(reading: FileReading, name: cst.BaseExpression) -> tuple[c
 def _applied_after(reading: FileReading, clip: cst.BaseExpression, raw: cst.Name) -> cst.Name | None:
     """Where the gradients that a clip has read are applied afterwards, as they were."""
     order = reading.tree.order
-    same = set(reading.flow.reaching(raw))
+    pairs = _pairs_of(reading, raw)
     for use in reading.tree.all(cst.Name):
-        if use.value != raw.value or order[use] <= order[clip] or not is_variable(reading, use):
+        list_ = raw if use.value == raw.value else pairs
+        if list_ is None or use.value != list_.value or order[use] <= order[clip] or not is_variable(reading, use):
             continue
         if reading.function(use) is not reading.function(clip) or _in_other_branch(reading, clip, use):
             continue
-        if set(reading.flow.reaching(use)) == same and same and _is_applied(reading, use):
+        bindings = reading.flow.reaching(use)
+        if bindings and set(bindings) == set(reading.flow.reaching(list_)) and _is_applied(reading, use):
             return use
     return None
+
+
+def _pairs_of(reading: FileReading, raw: cst.Name) -> cst.Name | None:
+    """The list of pairs in `grads, variables = zip(*pairs)`."""
+    bindings = reading.flow.reaching(raw)
+    value = bindings[0].value if len(bindings) == 1 and bindings[0].path == (0,) else None
+    if not isinstance(value, cst.Call) or len(value.args) != 1 or value.args[0].star != "*":
+        return None
+    pairs = value.args[0].value
+    return pairs if isinstance(pairs, cst.Name) and reading.name(value.func) == "builtins.zip" else None
 
 
 def _in_other_branch(reading: FileReading, one: cst.CSTNode, other: cst.CSTNode) -> bool:
@@ -185,6 +212,10 @@ def _is_applied(reading: FileReading, use: cst.Name) -> bool:
     if zipped is None:
         return False
     parent = reading.parent(zipped)
+    comprehension = reading.parent(parent) if isinstance(parent, cst.CompFor) else None
+    if isinstance(comprehension, (cst.ListComp, cst.GeneratorExp)) and isinstance(comprehension.elt, cst.Tuple):
+        plain = all(isinstance(element.value, cst.Name) for element in comprehension.elt.elements)
+        return plain and _is_given_to_optimizer(reading, comprehension)
     if isinstance(parent, cst.Assign) and len(parent.targets) == 1 and isinstance(parent.targets[0].target, cst.Name):
         name = parent.targets[0].target
         later = [n for n in reading.tree.all(cst.Name) if n.value == name.value and n is not name]
@@ -267,16 +298,18 @@ def _applying_clipped(
     reading: FileReading, clip: cst.BaseExpression, target: cst.Name | None, raw: cst.Name, applied: cst.Name
 ) -> Rewrite | None:
     """Apply the clipped list where it is surely made by then; else give it the name that is applied."""
-    if not _keeps_all(reading, clip):
+    if not _keeps_all(reading, clip) or applied.value != raw.value:
         return None
     statement = reading.statement(clip)
     if target is None:
         unpacked = f"{raw.value}, {_ignored(reading, clip)}" if isinstance(clip, cst.Call) else raw.value
         return Rewrite(reading.code(statement), f"{unpacked} = {reading.text(statement)}")
-    if isinstance(clip, cst.Call) and isinstance(reading.parent(target), cst.AssignTarget):
+    is_pair = isinstance(clip, cst.Call) and isinstance(reading.parent(clip), cst.Assign)
+    if is_pair and isinstance(reading.parent(target), cst.AssignTarget):
         return Rewrite(reading.code(statement), f"{raw.value}, {_ignored(reading, clip)} = {reading.text(clip)}")
     block = next((above for above in reading.tree.ancestors(clip) if isinstance(above, _BLOCKS)), None)
-    if block in set(reading.tree.ancestors(applied)) and isinstance(reading.parent(clip), cst.Assign):
+    is_direct = isinstance(reading.parent(clip), (cst.Assign, cst.Subscript))
+    if block in set(reading.tree.ancestors(applied)) and is_direct:
         return Rewrite(reading.code(applied), target.value)
     is_appended = not isinstance(statement, cst.Assign)
     return None if is_appended else Rewrite(reading.code(target), raw.value)

@@ -48,21 +48,25 @@ def enclosing(reading: FileReading, nodes: Iterable[cst.CSTNode]) -> cst.CSTNode
     return current
 
 
-def condition(reading: FileReading, node: cst.CSTNode, within: cst.CSTNode) -> str | None:
-    """The test under which `node` runs when `within` does; "" if it always does, None if that is not so simple."""
-    tests: list[str | None] = []
+def conditions(reading: FileReading, node: cst.CSTNode, within: cst.CSTNode) -> tuple[str, ...] | None:
+    """The tests under which `node` runs when `within` does, the outermost first; None if it is not so simple."""
+    tests: list[str] = []
     child = node
     for above in reading.tree.ancestors(node):
         if child is within:
             break
+        test: str | None = ""
         if isinstance(above, cst.If) and child is above.body:
-            tests.append(reading.text(above.test))
+            test = reading.text(above.test)
         elif isinstance(above, cst.If) and child is above.orelse:
-            tests.append(_negated(reading, above.test))
+            test = _negated(reading, above.test)
         elif isinstance(above, _COURSES) and above is not within:
+            test = None
+        if test is None:
             return None
+        tests += [test] if test else []
         child = above
-    return "" if not tests else tests[0] if len(tests) == 1 else None
+    return tuple(reversed(tests))
 
 
 def stays_same(reading: FileReading, node: cst.CSTNode, at: cst.CSTNode) -> bool:

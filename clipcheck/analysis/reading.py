@@ -168,8 +168,8 @@ class FileReading:
     def enclosing(self, nodes: Iterable[cst.CSTNode]) -> cst.CSTNode:
         return moving.enclosing(self, nodes)
 
-    def condition(self, node: cst.CSTNode, within: cst.CSTNode) -> str | None:
-        return moving.condition(self, node, within)
+    def conditions(self, node: cst.CSTNode, within: cst.CSTNode) -> tuple[str, ...] | None:
+        return moving.conditions(self, node, within)
 
     def stays_same(self, node: cst.CSTNode, at: cst.CSTNode) -> bool:
         return moving.stays_same(self, node, at)

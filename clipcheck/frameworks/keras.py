@@ -63,7 +63,8 @@ CLIP_ARGUMENTS = ("clipnorm", "clipvalue", "global_clipnorm")
 """The optimizer's arguments that bound gradients. At most one of them may be given."""
 
 _MISSPELT = {
-    "clipvalue": "clip_value clip_val clipval clip_values clip_grad_value grad_clip_value gradient_clip_value clip_by_value",
+    "clipvalue": "clip_value clip_val clipval clip_values clip_grad_value grad_clip_value gradient_clip_value "
+    "clip_by_value",
     "clipnorm": "clip_norm clip_grad_norm clip_grad_norm_ grad_clip_norm gradient_clip_norm clip_by_norm",
     "global_clipnorm": "global_clip_norm clip_global_norm clip_by_global_norm clipnorm_global",
     "": "clip clipping clip_grad clip_grads clip_gradient clip_gradients grad_clip gradient_clip gradient_clipping "
@@ -106,8 +107,8 @@ CONFIG_KEYS = {
 
 BASE_ARGUMENTS = {
     "layer": frozenset(
-        "name trainable dtype autocast activity_regularizer dynamic input_shape batch_input_shape batch_shape input_dim "
-        "input_length input_dtype batch_size weights experimental_autocast".split()
+        "name trainable dtype autocast activity_regularizer dynamic input_shape batch_input_shape batch_shape "
+        "input_dim input_length input_dtype batch_size weights experimental_autocast".split()
     ),
     "optimizer": frozenset(
         "name learning_rate lr decay weight_decay clipnorm clipvalue global_clipnorm use_ema ema_momentum "

@@ -39,7 +39,7 @@ class Reading(Protocol):
     def is_free(self, name: str, at: cst.CSTNode) -> bool: ...
     def unit(self, node: cst.CSTNode) -> cst.CSTNode: ...
     def enclosing(self, nodes: Iterable[cst.CSTNode]) -> cst.CSTNode: ...
-    def condition(self, node: cst.CSTNode, within: cst.CSTNode) -> str | None: ...
+    def conditions(self, node: cst.CSTNode, within: cst.CSTNode) -> tuple[str, ...] | None: ...
     def stays_same(self, node: cst.CSTNode, at: cst.CSTNode) -> bool: ...
     def may_move(self, statement: cst.CSTNode, target: cst.CSTNode) -> bool: ...
 
@@ -198,9 +198,15 @@ class Code:
         """The innermost statement that it and the others stand in."""
         return self.at(self.reading.enclosing([self.node, *(other.node for other in others)]))
 
-    def condition_within(self, statement: Code) -> str | None:
-        """The test under which it runs when a statement around it does; "" if always, None if it is not so simple."""
-        return self.reading.condition(self.node, statement.node)
+    def own_condition(self, other: Code) -> str | None:
+        """The one test under which this runs where `other` does; "" if it always does, None if it is not so simple."""
+        common = self.enclosing(other)
+        ours, theirs = (self.reading.conditions(each.node, common.node) for each in (self, other))
+        if ours is None or theirs is None:
+            return None
+        shared = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(theirs))
+        own = ours[shared:]
+        return None if len(own) > 1 else "".join(own)
 
     def stays_same_at(self, place: Code) -> bool:
         """Whether it means the same at another place of its function: nothing it uses is assigned in between."""

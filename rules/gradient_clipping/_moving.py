@@ -42,14 +42,13 @@ def unscale(steps: Iterable[Event], at: Code) -> str | None:
     under, if there is one. None if that is not so simple, or if names mean something else there."""
     calls: dict[str, list[str]] = {}
     for code in dict.fromkeys(step.code for step in steps):
-        common = code.enclosing(at)
-        test, here = code.condition_within(common), at.condition_within(common)
+        test = code.own_condition(at)
         if not isinstance(code, Call) or code.receiver is None or not code.arguments or code.has_star:
             return None
-        if test is None or here is None or not code.stays_same_at(at):
+        if test is None or not code.stays_same_at(at):
             return None
         line = f"{code.receiver.text}.unscale_({code.arguments[0].code.text})"
-        calls.setdefault("" if test == here else test, []).append(line)
+        calls.setdefault(test, []).append(line)
     return "\n".join(
         f"if {test}:\n" + "\n".join(f"    {line}" for line in lines) if test else "\n".join(lines)
         for test, lines in calls.items()

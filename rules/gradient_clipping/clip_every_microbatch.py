@@ -100,8 +100,8 @@ class ClipEveryMicrobatch(Rule):
         made = clip.previous(Action.BACKWARD)
         return self.finding(
             clip.event.code,
-            f"{clip.event.told} runs after each {clip.event.nearest(made).told if made else 'backward pass'}, and {update.told} only "
-            "after several of them: it clips the sum of all gradients so far again and again",
+            f"{clip.event.told} runs after each {clip.event.nearest(made).told if made else 'backward pass'}, and "
+            f"{update.told} only after several of them: it clips the sum of all gradients so far again and again",
             evidence=[note(update.code, "the step waits for several backward passes")],
             fix=move_to_step((clip, clip.next(Action.STEP)) for clip in clips if clip.next(Action.STEP)),
         )

@@ -112,10 +112,9 @@ class ClipScaledGradients(Rule):
     def fix(self, clips: list[Occurrence], told: list[Occurrence]) -> Fix | None:
         """Only where the steps surely follow, and for the first of several clips: unscaling twice raises."""
         clip = clips[0].event
-        steps = [step for occurrence in told for step in occurrence.until(Action.STEP, Action.BACKWARD)]
+        steps = [step for occurrence in told for step in _steps(occurrence)]
         follows = all(e.action is Action.STEP for c in told for e in c.next(Action.STEP, Action.BACKWARD))
-        before = [event for c in told for event in c.previous(Action.CLIP_GRADIENTS, *_SCALING)]
-        is_first = all(event.action is Action.BACKWARD or event.code == clip.code for event in before)
+        is_first = not any(step in steps for c in told for earlier in _clips_before(c) for step in _steps(earlier))
         others = [event for c in clips if c not in told for event in c.previous(Action.BACKWARD)]
         if not (follows and is_first) or any(step.code.function != clip.code.function for step in steps):
             return None
@@ -126,6 +125,20 @@ class ClipScaledGradients(Rule):
             return None
         first = lines.splitlines()[-1].strip()
         return unsafe(f"Insert `{first}` before the clip", InsertBefore(place.node, lines))
+
+
+def _steps(clip: Occurrence) -> list[Event]:
+    """The steps that use what is clipped."""
+    return clip.until(Action.STEP, Action.BACKWARD)
+
+
+def _clips_before(clip: Occurrence) -> list[Occurrence]:
+    """The other clips, also those of other models, since the backward pass."""
+    found = [clip.event]
+    for event in found:
+        before = clip.graph.previous(event, Action.CLIP_GRADIENTS, *_SCALING)
+        found += [e for e in before if e.action is Action.CLIP_GRADIENTS and e not in found]
+    return [clip.at(event) for event in found if event.code != clip.event.code]
 
 
 def _threshold_knows(clip: Event) -> bool:

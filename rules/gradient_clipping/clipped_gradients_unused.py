@@ -49,7 +49,7 @@ from clipcheck.rule import Rule, note
 class ClippedGradientsUnused(Rule):
     code = "CLP204"
     name = "clipped-gradients-unused"
-    screen = re.compile(rb"\A(?=[\s\S]*?(?:apply_gradients|[oO]pt[^\s(]*\.apply\(|autograd))[\s\S]*?(?:clip|clamp)")
+    screen = re.compile(rb"\A(?=[\s\S]*?(?:\bapply|autograd))[\s\S]*?(?:clip|clamp)")
     why = (
         "The clip returns new gradients and leaves the ones that it is given as they are. The update is made with "
         "those: nothing is clipped."
@@ -58,11 +58,11 @@ class ClippedGradientsUnused(Rule):
 
     def check(self, script: Script) -> Iterator[Finding]:
         for unused in script.all(UnusedGradientClip):
-            raw = unused.raw.text
             result = f"`{unused.clipped.text}`" if unused.clipped is not None else f"What `{unused.clip.words}` returns"
             yield self.finding(
                 unused.clip,
-                f"{result} is never used: the update (line {unused.applied.line}) is made with the unclipped `{raw}`",
+                f"{result} is never used: the update (line {unused.applied.line}) is made with the unclipped "
+                f"`{unused.applied.text}`",
                 evidence=[note(unused.applied, "the unclipped gradients are applied here")],
                 fix=_fix(unused),
             )

@@ -54,21 +54,21 @@ _RAISES = "The function goes through parameters and looks at the `.grad` of each
 _WHAT = {
     NotParameters.GRADIENTS: "gradients",
     NotParameters.STATE: "detached copies of the weights",
-    NotParameters.BUFFERS: "buffers, which have no gradients",
+    NotParameters.BUFFERS: "buffers (they have no gradients)",
     NotParameters.STATE_DICT: "a state dict",
     NotParameters.NAMED: "pairs of names and parameters",
     NotParameters.MODULE: "a module",
     NotParameters.MODULES: "modules",
     NotParameters.OPTIMIZER: "an optimizer",
-    NotParameters.GROUPS: "groups of parameters",
-    NotParameters.GROUP: "a group of parameters, which is a dict",
+    NotParameters.GROUPS: "groups of parameters (dicts)",
+    NotParameters.GROUP: "a group of parameters (a dict)",
 }
 
 
 class WrongClipTarget(Rule):
     code = "CLP209"
     name = "wrong-clip-target"
-    screen = re.compile(rb"clip_grad|\.grad\.")
+    screen = re.compile(rb"clip_grad|\.grad\b")
     why = "The clip changes gradients that this step does not use, and leaves those that it uses as they are."
     advice = "Clip the gradients of the parameters that the next step updates."
 

@@ -27,6 +27,8 @@ def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator
     Rules speak of clips; `without_clips`: also the steps in which there are none.
     """
     reader = _Reader(reading)
+    if not reader.recognizer.clips_anything:
+        return
     bodies: list[cst.Module | cst.FunctionDef] = [reading.module, *reading.tree.all(cst.FunctionDef)]
     courses = [(body, reader.course(body)) for body in bodies]
     for body, course in courses:

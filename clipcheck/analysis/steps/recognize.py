@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import libcst as cst
 
@@ -57,6 +58,13 @@ class Recognizer:
             for clip in self.clips.values()
             if clip.tensor and clip.tensor.owner and clip.in_place
         }
+
+    @cached_property
+    def clips_anything(self) -> bool:
+        """Whether any call of the file clips gradients or weights in place: cheap to ask, before steps are read."""
+        calls = (Call(node, self.reading) for node in self.reading.tree.all(cst.Call))
+        by_value = any(clip.in_place and clip.tensor is not None for clip in self.clips.values())
+        return by_value or any(call.method in _FRAMEWORK_CLIPS or call.callee.api in GRADIENT_CLIPS for call in calls)
 
     def events(self, node: cst.Call, env: Env) -> Iterator[Seen]:
         """What a call does in a training step, apart from what a helper of this file does that it calls."""
