@@ -46,6 +46,7 @@ def test_the_tests_of_the_readme_are_those_of_ci():
 
 def test_the_example_is_what_clipcheck_prints(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
     code, lint, diff = re.findall(r"```\w+\n(.*?)```", between("example"), re.DOTALL)
     (tmp_path / "wgan.py").write_text(code)
     assert lint == "$ clipcheck lint wgan.py\n" + CliRunner().invoke(cli, ["lint", "wgan.py"]).stdout

@@ -37,7 +37,7 @@ def read_unused_clips(reading: FileReading) -> Iterator[UnusedGradientClip]:
         if applied is not None:
             clipped = reading.code(target) if target is not None else None
             remedy = _applying_clipped(reading, clip, target, raw, applied)
-            yield UnusedGradientClip(reading.code(clip), clipped, reading.code(raw), reading.code(applied), remedy)
+            yield UnusedGradientClip(reading.code(clip), clipped, reading.code(applied), remedy)
 
 
 def _list_clips(reading: FileReading) -> Iterator[tuple[cst.BaseExpression, cst.Name]]:

@@ -43,13 +43,12 @@ class UnusedGradientClip:
     """Gradients are clipped, and then the unclipped ones are applied.
 
     clip: the call or comprehension that clips. clipped: the name that the clipped gradients get, if they get one.
-    raw: the gradients that it clips. applied: the same unclipped gradients, where they are applied.
+    applied: the gradients that it was given, where they are applied as they were.
     remedy: what to write so that the clipped ones are applied, where that is certain.
     """
 
     clip: Code
     clipped: Code | None
-    raw: Code
     applied: Code
     remedy: Rewrite | None
 

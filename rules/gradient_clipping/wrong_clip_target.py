@@ -129,6 +129,8 @@ _USES = (Action.STEP, Action.ZERO_GRAD, Action.BACKWARD, Action.UNSCALE, Action.
 def _separate(script: Script, *models: str) -> bool:
     """Whether two models are made each by a call of its own, neither of which is told of the other."""
     names = [_name(model) for model in models]
+    if len(set(names)) < len(names):  # `wrapper.model` may well be the `model` that the wrapper was given
+        return False
     made = {name: [c for c in script.calls if (to := c.assigned_to) and _name(to.text) == name] for name in names}
     told = (call for name in names for call in made[name] for other in names if other != name and other in call.text)
     return all(made.values()) and all(call.callee.name == "copy.deepcopy" for call in told)

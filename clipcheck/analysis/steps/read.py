@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -19,6 +20,10 @@ from clipcheck.model.steps import Action, Event, TrainingStep
 
 _DEEPEST = 5
 """How far helpers are inlined."""
+_MOST = 400
+"""How many calls are inlined into one body."""
+_TRAINING = re.compile(r"backward|zero_grad|\.step\(|unscale_|clip_grad|clamp")
+"""What a helper that is not inlined must not contain to be passed over."""
 
 
 def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator[TrainingStep]:
@@ -27,9 +32,10 @@ def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator
     Rules speak of clips; `without_clips`: also the steps in which there are none.
     """
     reader = _Reader(reading)
-    if not reader.recognizer.clips_anything:
-        return
     bodies: list[cst.Module | cst.FunctionDef] = [reading.module, *reading.tree.all(cst.FunctionDef)]
+    if not without_clips:
+        clipping = _clipping(reading, reader.recognizer)
+        bodies = [body for body in bodies if body in clipping]
     courses = [(body, reader.course(body)) for body in bodies]
     for body, course in courses:
         if body in reader.inlined or not _trains(course, without_clips):
@@ -39,6 +45,22 @@ def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator
         repeats = isinstance(body, cst.FunctionDef) and _is_one_iteration(course)
         found = tuple(graphs(course, start, end, repeats=repeats))
         yield TrainingStep(code, found, owners_of(reading, reader.recognizer, body))
+
+
+def _clipping(reading: FileReading, recognizer: Recognizer) -> set[cst.CSTNode]:
+    """The bodies that may clip, by themselves or through functions that they name: all others need not be read."""
+    tree = reading.tree
+    uses: dict[str, list[cst.Name]] = {}
+    found: set[cst.CSTNode] = set()
+    todo: list[cst.CSTNode] = list(recognizer.clip_calls)
+    for name in tree.all(cst.Name) if todo else ():
+        uses.setdefault(name.value, []).append(name)
+    while todo:
+        for above in tree.ancestors(todo.pop()):
+            if isinstance(above, (cst.FunctionDef, cst.Module)) and above not in found:
+                found.add(above)
+                todo += uses.get(above.name.value, ()) if isinstance(above, cst.FunctionDef) else ()
+    return found
 
 
 def _trains(course: c.Sequence, without_clips: bool) -> bool:
@@ -60,9 +82,12 @@ class _Reader:
         self.recognizer = Recognizer(reading)
         self.inlined: set[cst.CSTNode] = set()
         """The functions that were met as helpers of others: they are read there, with what they are given."""
+        self.left = _MOST
+        """How many more helpers may be inlined into the body that is being read."""
 
     def course(self, body: cst.Module | cst.FunctionDef) -> c.Sequence:
         function = body if isinstance(body, cst.FunctionDef) else None
+        self.left = _MOST
         return _Course(self, Env(function=function), ()).block(body if function is None else function.body)
 
 
@@ -202,10 +227,14 @@ class _Course:
     def helper(self, call: cst.Call) -> c.Course | None:
         """The body of a function or method of this file that a call runs."""
         function = self._function(call.func)
-        if function is None or len(self.via) >= _DEEPEST:
+        if function is None or function is self.env.function:
             return None
-        if any(function is self._function(outer.node.func) for outer in self.via) or function is self.env.function:
+        if any(function is self._function(outer.node.func) for outer in self.via):
             return None
+        if len(self.via) >= _DEEPEST or not self.reader.left:
+            unknown = Seen(Action.UNKNOWN, Call(call, self.reading))
+            return self.emit(unknown) if _TRAINING.search(self.reading.text(function)) else None
+        self.reader.left -= 1
         return self._inlined(function, call, self._bound(function, call))
 
     def _function(self, callee: cst.BaseExpression) -> cst.FunctionDef | None:

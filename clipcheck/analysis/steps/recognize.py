@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import libcst as cst
 
@@ -59,12 +58,14 @@ class Recognizer:
             if clip.tensor and clip.tensor.owner and clip.in_place
         }
 
-    @cached_property
-    def clips_anything(self) -> bool:
-        """Whether any call of the file clips gradients or weights in place: cheap to ask, before steps are read."""
-        calls = (Call(node, self.reading) for node in self.reading.tree.all(cst.Call))
-        by_value = any(clip.in_place and clip.tensor is not None for clip in self.clips.values())
-        return by_value or any(call.method in _FRAMEWORK_CLIPS or call.callee.api in GRADIENT_CLIPS for call in calls)
+    @property
+    def clip_calls(self) -> Iterator[cst.Call]:
+        """Every call that may clip gradients or weights in place."""
+        yield from (node for node, clip in self.clips.items() if clip.in_place and clip.tensor is not None)
+        for node in self.reading.tree.all(cst.Call):
+            call = Call(node, self.reading)
+            if call.method in _FRAMEWORK_CLIPS or call.callee.api in GRADIENT_CLIPS:
+                yield node
 
     def events(self, node: cst.Call, env: Env) -> Iterator[Seen]:
         """What a call does in a training step, apart from what a helper of this file does that it calls."""
