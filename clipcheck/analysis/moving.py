@@ -139,9 +139,9 @@ def _range(reading: FileReading, node: cst.CSTNode, at: cst.CSTNode) -> tuple[in
     places = [order[node], order[at]]
     if not loops:
         return min(places), max(places)
-    left = [order[loop] for loop in loops if loop not in reading.loops(at)]
+    starts = [order[loop] for loop in loops]
     ends = [max(order[inner] for inner in reading.tree.below(loop)) for loop in loops]
-    return min(*places, *left), max(*places, *ends)
+    return min(*places, *starts), max(*places, *ends)
 
 
 def _variables(reading: FileReading, nodes: Iterable[cst.CSTNode]) -> Iterator[cst.Name]:

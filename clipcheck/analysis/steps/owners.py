@@ -3,35 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import libcst as cst
 
 from clipcheck.analysis.reading import FileReading
-from clipcheck.analysis.steps.keys import Env, local
+from clipcheck.analysis.steps.keys import Env
 from clipcheck.analysis.steps.recognize import Recognizer
 from clipcheck.frameworks import OPTIMIZERS
 from clipcheck.model.code import Call
 from clipcheck.model.value import Instance
 
 
+@dataclass(frozen=True)
+class Making:
+    """What makes an optimizer: the key that it gets, and those of the models whose parameters it is given (none if
+    some of them are not known)."""
+
+    optimizer: str
+    models: frozenset[str]
+
+
+def making(recognizer: Recognizer, call: Call, env: Env) -> Making | None:
+    """What a call makes, if that is an optimizer with a name."""
+    given = call.argument(0, "params")
+    target = call.assigned_to
+    if call.callee.api not in OPTIMIZERS or given is None or target is None:
+        return None
+    key = recognizer.key(target, env)
+    return Making(key, recognizer.owners(given.code, env)) if key is not None else None
+
+
 def owners_of(
-    reading: FileReading, recognizer: Recognizer, body: cst.Module | cst.FunctionDef
+    reading: FileReading,
+    recognizer: Recognizer,
+    body: cst.Module | cst.FunctionDef,
+    met: Mapping[cst.Call, Making],
 ) -> Mapping[str, frozenset[str]]:
     """For each optimizer, the keys of the models whose parameters its constructor takes, where all of them are known
-    under names that hold in `body`."""
-    owners: dict[str, frozenset[str] | None] = {}
+    under names that hold in `body`.
+
+    met: what is made in the body itself, and in the helpers that it runs.
+    """
+    owners: dict[str, frozenset[str]] = {}
     for node in reading.tree.all(cst.Call):
-        call = Call(node, reading)
-        given = call.argument(0, "params")
-        if call.callee.api not in OPTIMIZERS or given is None:
-            continue
-        target = _seen(reading, _assigned(reading, call), node, body)
-        if target is not None:
-            seen = [_seen(reading, model, node, body) for model in recognizer.owners(given.code, Env())]
-            known = frozenset(model for model in seen if model is not None)
-            sure = None not in seen and (target not in owners or owners[target] == known)
-            owners[target] = known if sure else None
+        made = met.get(node) or _made_elsewhere(reading, recognizer, node, body)
+        if made is not None:
+            is_new = owners.get(made.optimizer, made.models) == made.models
+            owners[made.optimizer] = made.models if is_new else frozenset()
     return {key: models for key, models in owners.items() if models}
+
+
+def _made_elsewhere(
+    reading: FileReading, recognizer: Recognizer, node: cst.Call, body: cst.Module | cst.FunctionDef
+) -> Making | None:
+    made = making(recognizer, Call(node, reading), Env())
+    optimizer = _seen(reading, made.optimizer, node, body) if made is not None else None
+    if made is None or optimizer is None:
+        return None
+    seen = [_seen(reading, model, node, body) for model in made.models]
+    known = frozenset(model for model in seen if model is not None)
+    return Making(optimizer, known if None not in seen else frozenset())
 
 
 def _assigned(reading: FileReading, call: Call) -> str | None:
@@ -54,7 +86,7 @@ def _seen(reading: FileReading, key: str | None, node: cst.CSTNode, body: cst.Mo
     if function is None or function is body:
         return key
     if reading.class_of(node) is not reading.class_of(body) or reading.class_of(node) is None:
-        return local(function, key) if _is_local(reading, root, node) else key
+        return None if _is_local(reading, root, node) else key
     for assign in reading.tree.below(function.body):
         if isinstance(assign, cst.Assign) and reading.text(assign.value) == root:
             kept = reading.dotted(assign.targets[0].target)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import libcst as cst
 
@@ -12,7 +13,7 @@ from clipcheck.analysis.scopes import parameters
 from clipcheck.analysis.steps import course as c
 from clipcheck.analysis.steps.graph import graphs
 from clipcheck.analysis.steps.keys import Env
-from clipcheck.analysis.steps.owners import owners_of
+from clipcheck.analysis.steps.owners import Making, making, owners_of
 from clipcheck.analysis.steps.recognize import Recognizer, Seen
 from clipcheck.analysis.tree import children
 from clipcheck.model.code import Call, Code
@@ -20,10 +21,10 @@ from clipcheck.model.steps import Action, Event, TrainingStep
 
 _DEEPEST = 5
 """How far helpers are inlined."""
-_MOST = 400
+_MOST = 200
 """How many calls are inlined into one body."""
-_TRAINING = re.compile(r"backward|zero_grad|\.step\(|unscale_|clip_grad|clamp")
-"""What a helper that is not inlined must not contain to be passed over."""
+_TRAINING = re.compile(r"backward|zero_grad|^step$|unscale_|clip_grad|clamp")
+"""What a helper that is not inlined must not call to be passed over."""
 
 
 def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator[TrainingStep]:
@@ -34,25 +35,25 @@ def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator
     reader = _Reader(reading)
     bodies: list[cst.Module | cst.FunctionDef] = [reading.module, *reading.tree.all(cst.FunctionDef)]
     if not without_clips:
-        clipping = _clipping(reading, reader.recognizer)
+        clipping = _reaching(reading, reader.recognizer.clip_calls)
         bodies = [body for body in bodies if body in clipping]
-    courses = [(body, reader.course(body)) for body in bodies]
-    for body, course in courses:
+    courses = [(body, reader.course(body), reader.met) for body in bodies if body not in reader.inlined]
+    for body, course, met in courses:
         if body in reader.inlined or not _trains(course, without_clips):
             continue
         code = reading.code(body)
         start, end = Event(Action.START, code), Event(Action.END, code)
         repeats = isinstance(body, cst.FunctionDef) and _is_one_iteration(course)
         found = tuple(graphs(course, start, end, repeats=repeats))
-        yield TrainingStep(code, found, owners_of(reading, reader.recognizer, body))
+        yield TrainingStep(code, found, owners_of(reading, reader.recognizer, body, met))
 
 
-def _clipping(reading: FileReading, recognizer: Recognizer) -> set[cst.CSTNode]:
-    """The bodies that may clip, by themselves or through functions that they name: all others need not be read."""
+def _reaching(reading: FileReading, calls: Iterable[cst.Call]) -> set[cst.CSTNode]:
+    """The bodies that may make one of these calls, by themselves or through functions that they name."""
     tree = reading.tree
     uses: dict[str, list[cst.Name]] = {}
     found: set[cst.CSTNode] = set()
-    todo: list[cst.CSTNode] = list(recognizer.clip_calls)
+    todo: list[cst.CSTNode] = list(calls)
     for name in tree.all(cst.Name) if todo else ():
         uses.setdefault(name.value, []).append(name)
     while todo:
@@ -76,6 +77,12 @@ def _is_one_iteration(course: c.Sequence) -> bool:
     return {Action.BACKWARD, Action.STEP, Action.ZERO_GRAD} <= outside
 
 
+def _called(call: cst.Call) -> str:
+    """The last name of what is called."""
+    name = call.func.attr if isinstance(call.func, cst.Attribute) else call.func
+    return name.value if isinstance(name, cst.Name) else ""
+
+
 class _Reader:
     def __init__(self, reading: FileReading) -> None:
         self.reading = reading
@@ -84,10 +91,18 @@ class _Reader:
         """The functions that were met as helpers of others: they are read there, with what they are given."""
         self.left = _MOST
         """How many more helpers may be inlined into the body that is being read."""
+        self.met: dict[cst.Call, Making] = {}
+        """The optimizers that the body makes that is being read."""
+
+    @cached_property
+    def training(self) -> set[cst.CSTNode]:
+        """The functions that may do something to gradients or weights."""
+        calls = self.reading.tree.all(cst.Call)
+        return _reaching(self.reading, (call for call in calls if _TRAINING.search(_called(call))))
 
     def course(self, body: cst.Module | cst.FunctionDef) -> c.Sequence:
         function = body if isinstance(body, cst.FunctionDef) else None
-        self.left = _MOST
+        self.left, self.met = _MOST, {}
         return _Course(self, Env(function=function), ()).block(body if function is None else function.body)
 
 
@@ -187,6 +202,9 @@ class _Course:
             if helper is not None:
                 into.items.append(helper)
                 continue
+            made = making(self.reader.recognizer, Call(call, self.reading), self.env)
+            if made is not None:
+                self.reader.met[call] = made
             for event in self.reader.recognizer.events(call, self.env):
                 closure = self.closure(call) if event.action is Action.STEP else None
                 if closure is not None:
@@ -233,7 +251,7 @@ class _Course:
             return None
         if len(self.via) >= _DEEPEST or not self.reader.left:
             unknown = Seen(Action.UNKNOWN, Call(call, self.reading))
-            return self.emit(unknown) if _TRAINING.search(self.reading.text(function)) else None
+            return self.emit(unknown) if function in self.reader.training else None
         self.reader.left -= 1
         return self._inlined(function, call, self._bound(function, call))
 
