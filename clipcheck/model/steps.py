@@ -199,6 +199,11 @@ class TrainingStep:
             return event.optimizer == other.optimizer
         return True if len(self.optimizers) <= 1 else None
 
+    def is_owned(self, event: Event) -> bool:
+        """Whether all its models are known to be some optimizer's: one that is not may be another one's other name."""
+        owned = [model for models in self.owners.values() for model in models]
+        return all(any(_same_model(model, own) for own in owned) for model in self._models(event))
+
     def _models(self, event: Event) -> frozenset[str]:
         return event.models or self.owners.get(event.optimizer or "", frozenset())
 
@@ -252,7 +257,8 @@ class Occurrence:
         return list(found.values())
 
     def _is_foreign(self, event: Event) -> bool:
-        return self.step.concerns(self.event, event) is False
+        step = self.step
+        return step.concerns(self.event, event) is False and step.is_owned(self.event) and step.is_owned(event)
 
     def is_between(self, before: Iterable[Event], after: Iterable[Event]) -> bool:
         """Whether it surely concerns the same parameters as the events around it: by what is known of them, or because

@@ -322,6 +322,19 @@ def test_a_model_that_is_handed_to_the_constructor_is_the_attribute() -> None:
     assert after(source) == [{"self.critic_opt.step()"}]
 
 
+def test_a_model_under_a_name_that_no_optimizer_knows_may_be_any_of_them() -> None:
+    source = """
+        def train(ddp, loss):
+            model = torch.nn.Linear(1, 1)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            raw = model.module if ddp else model
+            loss.backward()
+            clip_grad_norm_(raw.parameters(), 1.0)
+            optimizer.step()
+    """
+    assert after(source) == [{"optimizer.step()"}]
+
+
 def test_a_model_that_is_handed_to_a_helper_is_the_callers() -> None:
     source = """
         def train(first, second, loss):
