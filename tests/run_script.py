@@ -5,6 +5,8 @@ Usage: run_script.py SCRIPT [NAME BOUND]. Prints the largest absolute trainable 
 
 from __future__ import annotations
 
+import os
+import random
 import runpy
 import sys
 from collections.abc import Iterator
@@ -22,7 +24,22 @@ def weights_of(model: Any) -> Iterator[np.ndarray]:
     yield from (weight.numpy() for weight in model.trainable_weights)
 
 
+def seed() -> None:
+    """Make the run repeatable. Keras draws its own seeds from `random`."""
+    random.seed(0)
+    np.random.seed(0)
+    if os.environ["KERAS_BACKEND"] == "torch":
+        import torch
+
+        torch.manual_seed(0)
+    else:
+        import tensorflow as tf
+
+        tf.random.set_seed(0)
+
+
 def main() -> None:
+    seed()
     script, *claim = sys.argv[1:]
     sys.argv = [script]
     namespace = runpy.run_path(script, run_name="__main__")

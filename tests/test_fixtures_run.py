@@ -45,8 +45,11 @@ def test_the_fixed_script_runs_and_keeps_its_bound(fixture: Fixture, backend: st
 
 
 @pytest.mark.parametrize(("fixture", "backend"), BOUNDED)
-def test_as_it_was_written_the_weights_leave_the_bound(fixture: Fixture, backend: str, tmp_path: Path) -> None:
+def test_as_it_was_written_it_breaks_its_promise(fixture: Fixture, backend: str, tmp_path: Path) -> None:
     claim = [str(word) for word in fixture.bounded or ()]
     ran = run(fixture.path, backend, tmp_path, *claim)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    assert ran.stdout.splitlines()[-1].startswith("violated"), ran.stdout[-1000:]
+    if ran.returncode:
+        # Bounds in the wrong order leave no weight outside, but all of them alike: such a script asserts it itself.
+        assert ran.stderr.splitlines()[-1].startswith("AssertionError"), ran.stderr[-3000:]
+    else:
+        assert ran.stdout.splitlines()[-1].startswith("violated"), ran.stdout[-1000:]

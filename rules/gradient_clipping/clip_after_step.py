@@ -33,7 +33,8 @@ assigned in between.
 ## Not flagged
 `clip(a); opt_a.step(); clip(b); opt_b.step()`: the step before the clip is another optimizer's; a step in the other
 branch; weights that are clamped after the step, which is right; a backward pass or a step that may happen in another
-file; gradients that are never zeroed in sight.
+file; gradients that are never zeroed in sight; a threshold of infinity, which only measures, or of zero, which wipes
+out.
 
 ## Sources
 https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html

@@ -32,7 +32,8 @@ a name that the clip uses is assigned in between.
 
 ## Not flagged
 A backward pass that may be hidden in a call into another file; gradients that are accumulated over several backward
-passes and not zeroed before the clip; a threshold of infinity, which only measures.
+passes and not zeroed before the clip; a threshold of infinity, which only measures, or of zero, which wipes
+out.
 
 ## Sources
 https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html

@@ -35,7 +35,8 @@ one function.
 
 ## Not flagged
 A clip that stands under the condition of the step, whatever its name; gradients that are zeroed between two backward
-passes; a threshold of infinity, which only measures.
+passes; a threshold of infinity, which only measures, or of zero, which wipes
+out.
 
 ## Sources
 https://huggingface.co/docs/accelerate/usage_guides/gradient_accumulation
