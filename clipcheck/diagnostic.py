@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clipcheck.edit import Applicability
+from clipcheck.applicability import Applicability
 
 
 @dataclass(frozen=True, order=True)

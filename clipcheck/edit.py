@@ -6,21 +6,13 @@ An edit is data. New code is given as source text, because that is what a reader
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from clipcheck.applicability import Applicability
+
 if TYPE_CHECKING:
     import libcst as cst
-
-
-class Applicability(enum.Enum):
-    """How much a fix may change. The words are those of ruff."""
-
-    SAFE = "safe"
-    """What is trained stays as it is, except where the code raised, warned, was slower, or lost its state."""
-    UNSAFE = "unsafe"
-    """What is trained changes, even if for the better: applied with --unsafe-fixes only."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from clipcheck.edit import Fix
 from clipcheck.finding import Finding, Note
-from clipcheck.model.code import Code
-from clipcheck.model.script import Script
+
+if TYPE_CHECKING:
+    from clipcheck.edit import Fix
+    from clipcheck.model.code import Code
+    from clipcheck.model.script import Script
+    from clipcheck.outline import Outline
 
 
 class Severity(enum.Enum):
@@ -32,8 +35,12 @@ class Rule:
     """The stable public code, such as "CLP301"."""
     name: ClassVar[str]
     """The rule's name in lower case with hyphens, also the name of its file (with underscores)."""
-    screen: ClassVar[re.Pattern[bytes]]
-    """What the bytes of a file must contain for the rule to be able to fire."""
+    screen: ClassVar[re.Pattern[bytes] | tuple[bytes | tuple[bytes, ...], ...]]
+    """What the bytes of a file must contain for the rule to be able to fire: a pattern, or several, all of them; of
+    those in a tuple of their own, one.
+
+    A pattern of plain words (`rb"clip|clamp"`) is the quickest, and asked once for all rules that share it.
+    """
     severity: ClassVar[Severity] = Severity.ERROR
     default: ClassVar[bool] = True
     """Whether the rule is on unless it is selected by name."""
@@ -41,6 +48,11 @@ class Rule:
     """What happens at run time, for somebody who does not know the API: one to three sentences."""
     advice: ClassVar[str]
     """What to do, in one sentence."""
+
+    def candidate(self, outline: Outline) -> bool:
+        """Whether the file may concern the rule, as far as CPython's parser shows: asked where the screen lets a file
+        pass. It must be true wherever `check` finds something; without one, the screen alone decides."""
+        return True
 
     def check(self, script: Script) -> Iterator[Finding]:
         """Every misuse of this kind in the script."""

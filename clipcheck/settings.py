@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
+
+from clipcheck.source.gitignore import InvalidPatternError, Patterns, check_pattern
 
 WeightClipStyle = Literal["constraint", "optimizer"]
 
@@ -36,6 +37,7 @@ class Settings:
     weight_clip_style: WeightClipStyle = "constraint"
     target_keras: str | None = None
     target_torch: str | None = None
+    cache_dir: Path | None = None
     root: Path = field(default_factory=Path.cwd)
     """The folder of the settings file, which all patterns are relative to."""
 
@@ -78,9 +80,7 @@ def _longest_match(code: str, selectors: Iterable[str]) -> int:
 
 
 def _is_match(name: str, pattern: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
-    is_match = GitIgnoreSpec.from_lines([pattern.removeprefix("!")]).match_file(name)
+    is_match = Patterns([pattern.removeprefix("!")]).leave_out(name, is_folder=False)
     return is_match != pattern.startswith("!")
 
 
@@ -103,9 +103,11 @@ def load_settings(path: Path) -> Settings:
     """The settings in a file; raises SettingsError for everything in it that is not understood."""
     document = _read_toml(path)
     table = _tool_table(path, document) if path.name == "pyproject.toml" else document
-    return Settings(
-        root=path.resolve().parent, **{key.replace("-", "_"): _read(path, key, table[key]) for key in table}
-    )
+    root = path.resolve().parent
+    values = {key.replace("-", "_"): _read(path, key, table[key]) for key in table}
+    if "cache_dir" in values:
+        values["cache_dir"] = root / values["cache_dir"]
+    return Settings(root=root, **values)
 
 
 def _has_table(project: Path) -> bool:
@@ -146,6 +148,8 @@ class _UnfitError(Exception):
 
 def _read(path: Path, key: str, value: object) -> Any:
     if key not in _READERS:
+        import difflib
+
         nearest = difflib.get_close_matches(key, _READERS, n=1)
         hint = f"did you mean `{nearest[0]}`?" if nearest else f"known are {', '.join(_READERS)}"
         raise SettingsError(f"{path}: unknown key `{key}`; {hint}")
@@ -181,12 +185,11 @@ def _selectors_by_pattern(value: object) -> dict[str, tuple[str, ...]]:
 
 
 def _patterns(value: object) -> tuple[str, ...]:
-    from pathspec import GitIgnoreSpec
-
     patterns = _strings(value)
     try:
-        GitIgnoreSpec.from_lines(patterns)
-    except ValueError:
+        for pattern in patterns:
+            check_pattern(pattern)
+    except InvalidPatternError:
         raise _UnfitError("patterns as in .gitignore") from None
     return patterns
 
@@ -210,6 +213,12 @@ def _weight_clip_style(value: object) -> WeightClipStyle:
     return value
 
 
+def _folder(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise _UnfitError("a folder")
+    return value
+
+
 def _version(value: object) -> str:
     if not isinstance(value, str) or not _VERSION.fullmatch(value):
         raise _UnfitError('a version as a string, such as "3" or "3.4"')
@@ -227,4 +236,5 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "weight-clip-style": _weight_clip_style,
     "target-keras": _version,
     "target-torch": _version,
+    "cache-dir": _folder,
 }

@@ -10,7 +10,7 @@ import pytest
 
 from clipcheck.engine.fix import FixResult, fix_document
 from clipcheck.engine.lint import Result, lint_document
-from clipcheck.engine.registry import load_rules
+from clipcheck.engine.registry import load_cards
 from clipcheck.settings import Settings, load_settings
 from clipcheck.source.document import Document
 from tests.fixture import EXPECT, Fixture, all_fixtures
@@ -32,11 +32,11 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lint(document: Document, settings: Settings) -> Result:
-    return lint_document(document, load_rules(settings.rule_packs), settings)
+    return lint_document(document, load_cards(settings.rule_packs), settings)
 
 
 def fix(document: Document, settings: Settings) -> FixResult:
-    return fix_document(document, load_rules(settings.rule_packs), settings, unsafe=True)
+    return fix_document(document, load_cards(settings.rule_packs), settings, unsafe=True)
 
 
 def read(fixture: Fixture) -> Document:
@@ -95,7 +95,7 @@ def _without_lines(message: str) -> str:
 
 
 def test_each_rule_has_a_fixture_that_it_finds_and_one_in_which_it_is_silent() -> None:
-    rules = load_rules(("clipcheck_rules",))
+    rules = load_cards(("clipcheck_rules",))
     for rule in rules:
         if rule.code == "CLP001":
             continue

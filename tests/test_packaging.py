@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clipcheck.engine.registry import load_rules
+from clipcheck.engine.registry import load_cards
 from tests.checkout import ROOT, copy_checkout, python_files
 
 PIP = [sys.executable, "-m", "pip"]
@@ -42,7 +42,7 @@ def test_an_installed_wheel_lists_the_rules_without_torch_or_tensorflow(wheel, t
         [sys.executable, "-c", code, tmp_path], check=True, capture_output=True, text=True, cwd=tmp_path
     )
     assert listed.stderr.startswith(str(tmp_path))
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [rule.code for rule in load_rules()]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [rule.code for rule in load_cards()]
 
 
 def test_help_and_version_load_no_heavy_package():

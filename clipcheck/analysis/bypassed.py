@@ -43,31 +43,59 @@ def _owned(reading: FileReading, call: Call, clips: list[Occurrence]) -> Bypasse
     if not told:
         return None
     backward, trainer = told[0]
-    if trainer is trainers.FABRIC and not _scales_or_shards(reading, backward):
+    if trainer is trainers.FABRIC:
+        if "deepspeed" in _strategy(reading, backward):
+            return BypassedClip(call, trainers.DEEPSPEED.name, backward)
+        if not _scales_or_shards(reading, backward, call):
+            return None
+    if trainer is trainers.DEEPSPEED and _leaves_gradients(reading, backward):
         return None
     instead = _instead(reading, call, backward, trainer, clips) if len(told) == len(clips) else ()
     return BypassedClip(call, trainer.name, backward, instead)
 
 
 def _owner(reading: FileReading, event: Event) -> tuple[Call, Trainer] | None:
-    """The trainer that runs a backward pass."""
+    """The trainer that runs a backward pass, or makes the update."""
     call = event.code
-    if event.action is not Action.BACKWARD or not isinstance(call, Call) or call.receiver is None:
+    if not isinstance(call, Call) or call.receiver is None or event.trainer is None:
         return None
     trainer = trainer_of(reading, call.receiver.node)
-    return (call, trainer) if trainer is not None and trainer is not trainers.FSDP and call.arguments else None
+    return (call, trainer) if trainer is not None and trainer is not trainers.FSDP else None
 
 
-def _scales_or_shards(reading: FileReading, backward: Call) -> bool:
-    """Whether a Fabric is made so that its gradients are not the parameters' own."""
-    for made in made_by(reading, backward.receiver.node) if backward.receiver is not None else ():
-        call = Call(made, reading)
-        precision, strategy = call.argument(None, "precision"), call.argument(None, "strategy")
-        if precision is not None and str(_constant(precision)) in trainers.HALF_PRECISION:
-            return True
-        if strategy is not None and any(word in strategy.text.lower() for word in trainers.SHARDING):
-            return True
-    return False
+def _makers(reading: FileReading, backward: Call) -> list[Call]:
+    """The calls that make the trainer that runs a backward pass."""
+    made = made_by(reading, backward.receiver.node) if backward.receiver is not None else []
+    return [Call(node, reading) for node in made]
+
+
+def _strategy(reading: FileReading, backward: Call) -> str:
+    """What a Fabric is told of how to share out the work."""
+    given = [call.argument(None, "strategy") for call in _makers(reading, backward)]
+    return " ".join(strategy.text.lower() for strategy in given if strategy is not None)
+
+
+def _scales_or_shards(reading: FileReading, backward: Call, clip: Call) -> bool:
+    """Whether a Fabric is made so that a clip sees other gradients than there are. By value, a shard will do."""
+    given = [call.argument(None, "precision") for call in _makers(reading, backward)]
+    if any(precision is not None and str(_constant(precision)) in trainers.HALF_PRECISION for precision in given):
+        return True
+    return "fsdp" in _strategy(reading, backward) and clip.callee.api in _NORMS
+
+
+def _leaves_gradients(reading: FileReading, backward: Call) -> bool:
+    """Whether an engine's configuration stands in the file, and has nothing that moves the gradients elsewhere."""
+    makers = _makers(reading, backward)
+    given = [call.argument(None, "config", "config_params") for call in makers]
+    configs = [o for argument in given if argument is not None for o in reading.origins.of(argument.node.value)]
+    keys = [element.key if isinstance(element, cst.DictElement) else None for c in configs for element in _entries(c)]
+    names = {key.evaluated_value if isinstance(key, cst.SimpleString) else None for key in keys}
+    return bool(makers and names) and None not in names and not names & trainers.DEEPSPEED_SETTINGS
+
+
+def _entries(node: cst.CSTNode) -> list[cst.BaseDictElement | None]:
+    """The entries of a dict display; one that is not known for anything else."""
+    return list(node.elements) if isinstance(node, cst.Dict) else [None]
 
 
 def _constant(argument: Argument) -> object:

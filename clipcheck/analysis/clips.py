@@ -19,8 +19,16 @@ from clipcheck.model.value import UNKNOWN, Constant, Tensor
 _EXPECTS_ERROR = re.compile(r"(?i)raises|warns|timeit|benchmark|profil")
 
 
-def read_clips(reading: FileReading) -> Iterator[ValueClip]:
-    """Every call that clips values, in the order of the source."""
+def read_clips(reading: FileReading) -> tuple[ValueClip, ...]:
+    """Every call that clips values, in the order of the source: many readers ask for them."""
+    return reading.once(_read_clips)
+
+
+def _read_clips(reading: FileReading) -> tuple[ValueClip, ...]:
+    return tuple(_clips(reading))
+
+
+def _clips(reading: FileReading) -> Iterator[ValueClip]:
     for node in reading.tree.all(cst.Call):
         call = Call(node, reading)
         clip = _function_clip(call) or _method_clip(call)
@@ -59,7 +67,9 @@ def _is_torch(receiver: Code) -> bool:
     """Whether something unknown with a `clamp` is likely a tensor: a `.data` or `.grad`, or in a file with torch."""
     reading = receiver.reading
     assert isinstance(reading, FileReading)
-    if isinstance(receiver.node, cst.Attribute) and receiver.node.attr.value in ("data", "grad"):
+    bindings = reading.flow.reaching(receiver.node) if isinstance(receiver.node, cst.Name) else []
+    bound = [binding.value for binding in bindings if not binding.path]
+    if any(isinstance(node, cst.Attribute) and node.attr.value in ("data", "grad") for node in (receiver.node, *bound)):
         return True
     return any("torch" in module for module in reading.scopes.imported_modules)
 

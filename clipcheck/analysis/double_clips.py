@@ -9,18 +9,15 @@ import libcst as cst
 from clipcheck.analysis.bounds import read_optimizer_calls
 from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.scopes import Kind
+from clipcheck.analysis.trainers import bases_of
 from clipcheck.frameworks import CLIPS, GRADIENT_CLIPS
+from clipcheck.frameworks.trainers import ACCELERATE, CLIPPING_TRAINERS, ClippingTrainer
 from clipcheck.model.code import Argument, Call
 from clipcheck.model.gradients import ClippedTwice
 from clipcheck.model.value import Constant, Instance, Many, Tensor
 
 _PASSED_ON = frozenset({"builtins.list", "builtins.tuple", "builtins.zip", "builtins.enumerate"})
-_TRAINERS = frozenset(
-    f"{package}.Trainer"
-    for package in ("lightning", "lightning.pytorch", "pytorch_lightning", "lightning.pytorch.trainer")
-)
-_HOOKS = frozenset({"on_after_backward", "on_before_optimizer_step"})
-_REPLACES = "configure_gradient_clipping"
+_OWN_CLIPS = frozenset({ACCELERATE.norm, ACCELERATE.value})
 _DEEPEST = 6
 
 
@@ -31,7 +28,8 @@ def read_double_clips(reading: FileReading) -> Iterator[ClippedTwice]:
     """
     yield from _one_after_the_other(reading)
     yield from _by_optimizer(reading)
-    yield from _by_trainer(reading)
+    for trainer in CLIPPING_TRAINERS:
+        yield from _by_trainer(reading, trainer)
 
 
 def _one_after_the_other(reading: FileReading) -> Iterator[ClippedTwice]:
@@ -56,25 +54,35 @@ def _by_optimizer(reading: FileReading) -> Iterator[ClippedTwice]:
             yield ClippedTwice(reading.code(first), argument, "the optimizer")
 
 
-def _by_trainer(reading: FileReading) -> Iterator[ClippedTwice]:
-    """A hook of a LightningModule clips before the trainer does."""
-    arguments = [argument for node in reading.tree.all(cst.Call) if (argument := _trainer_clip(Call(node, reading)))]
-    if len(arguments) != 1 or any(f.name.value == _REPLACES for f in reading.tree.all(cst.FunctionDef)):
+def _by_trainer(reading: FileReading, trainer: ClippingTrainer) -> Iterator[ClippedTwice]:
+    """A method that a trainer calls clips before the trainer does."""
+    calls = (Call(node, reading) for node in reading.tree.all(cst.Call))
+    arguments = [argument for call in calls if (argument := _threshold(call, trainer)) is not None]
+    if len(arguments) != 1 or any(f.name.value in trainer.replaced_by for f in reading.tree.all(cst.FunctionDef)):
         return
     for node in reading.tree.all(cst.Call):
-        call = Call(node, reading)
-        api = GRADIENT_CLIPS.get(call.callee.api or "")
-        function = reading.function(node)
-        if api is not None and api.in_place and function is not None and function.name.value in _HOOKS:
-            yield ClippedTwice(call, arguments[0], "the trainer")
+        function, class_ = reading.function(node), reading.class_of(node)
+        if function is None or class_ is None or function.name.value not in trainer.hooks:
+            continue
+        if _clips_in_place(Call(node, reading)) and any(
+            trainer.classes.match(base) for base in bases_of(reading, class_)
+        ):
+            yield ClippedTwice(reading.code(node), arguments[0], "the trainer")
 
 
-def _trainer_clip(call: Call) -> Argument | None:
-    if not call.callee.names & _TRAINERS:
+def _threshold(call: Call, trainer: ClippingTrainer) -> Argument | None:
+    """The argument of a call that surely tells the trainer to clip."""
+    if not trainer.configured.match(call.callee.api or ""):
         return None
-    argument = call.argument(None, "gradient_clip_val")
+    argument = call.argument(None, trainer.argument)
     value = argument.code.value if argument is not None else None
     return argument if isinstance(value, Constant) and value.value and not value.assumed else None
+
+
+def _clips_in_place(call: Call) -> bool:
+    api = GRADIENT_CLIPS.get(call.callee.api or "")
+    is_own = call.method in _OWN_CLIPS and call.receiver is not None and call.receiver.text.startswith("self.")
+    return is_own or (api is not None and api.in_place)
 
 
 def _clipped(reading: FileReading, node: cst.Call) -> cst.BaseExpression | None:

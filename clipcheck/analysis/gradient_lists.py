@@ -149,6 +149,44 @@ def _bound(reading: FileReading, clip: cst.BaseExpression) -> tuple[cst.Name | N
     return target, is_lost
 
 
+def is_unread(reading: FileReading, clip: cst.Call) -> bool:
+    """Whether nothing reads what a clip of gradients returns: neither the gradients nor their norm.
+
+    A `clip_by_value` that is dropped as it stands is a matter of value clipping.
+    """
+    listing = _listing(reading, clip)
+    bound = _bound(reading, listing)
+    if bound is None or not bound[1] or (bound[0] is None and reading.api(clip.func) not in GRADIENT_CLIPS):
+        return False
+    statement = reading.statement(clip)
+    if bound[0] is not None and not isinstance(statement, cst.Assign):
+        return False  # it is appended to a list that may be a record of all steps
+    targets = statement.targets[0].target if isinstance(statement, cst.Assign) else None
+    others = [name for name in _target_names(targets) if not name.startswith("_")] if targets is not None else []
+    names = [n for n in reading.tree.below(statement) if isinstance(n, cst.Name) and n.value in others]
+    return not any(is_read(reading, name, statement) for name in names if is_variable(reading, name))
+
+
+def replaces(reading: FileReading, clip: cst.Call) -> bool:
+    """Whether clipped gradients take the name of the list that they were clipped from, one for each of it."""
+    listing = _listing(reading, clip)
+    bound = _bound(reading, listing)
+    target = bound[0] if bound is not None else None
+    raw = next((raw for made, raw in _list_clips(reading) if made is listing), None)
+    is_same = target is not None and raw is not None and target.value == raw.value
+    return is_same and _keeps_all(reading, listing)
+
+
+def _listing(reading: FileReading, clip: cst.Call) -> cst.BaseExpression:
+    """The comprehension that lists what a clip returns for each gradient; else the clip itself."""
+    node: cst.CSTNode = clip
+    above = reading.parent(node)
+    while isinstance(above, (cst.Element, cst.Tuple, cst.IfExp)):
+        node, above = above, reading.parent(above)
+    is_listed = isinstance(above, (cst.ListComp, cst.GeneratorExp)) and above.elt is node
+    return above if isinstance(above, (cst.ListComp, cst.GeneratorExp)) and is_listed else clip
+
+
 def _is_first(reading: FileReading, subscript: cst.Subscript) -> bool:
     """Whether it is `pair[0]`."""
     index = subscript.slice[0].slice

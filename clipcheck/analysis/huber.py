@@ -8,22 +8,27 @@ from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.scopes import Binding, Kind
 from clipcheck.analysis.stores import is_variable
 from clipcheck.frameworks.losses import MEANS
+from clipcheck.frameworks.tensorflow import BUILDS_GRAPHS
 from clipcheck.model.clips import ValueClip
 from clipcheck.model.code import Call, Code, Spelling
 from clipcheck.model.losses import Huber
 
+_KERAS = "keras.losses.huber"
+
 
 def huber(reading: FileReading, clip: ValueClip, square: Code) -> Huber | None:
-    """`F.huber_loss(q, target, delta=c)` for the mean of the square of `clamp(q - target, -c, c)`."""
+    """`F.huber_loss(q, target, delta=c)` for the mean of the square of `clamp(q - target, -c, c)`; in Keras, where it
+    is `huber(…)`, only for the mean over the last axis, which is what that returns."""
     mean = _mean(reading, square.node)
-    if clip.library != "torch" or clip.high is None or mean is None:
+    api = _api(reading, clip)
+    if api is None or clip.high is None or mean is None or _is_over_last_axis(reading, mean) != api.endswith(_KERAS):
         return None
     difference, bindings = _difference(reading, clip.subject.node)
     steps = [clip.call.node, *bindings]
     if difference is None or not _is_only_used_by(reading, clip, square):
         return None
     left, right = reading.text(difference.left), reading.text(difference.right)
-    spelling = reading.spell("torch.nn.functional.huber_loss", mean)
+    spelling = reading.spell(api, mean)
     loss = f"{spelling.text}({left}, {right}, delta={clip.high.code.text})"
     half = _half(reading, mean)
     replaces, code = (half, loss) if half is not None else (mean, f"2 * {loss}")
@@ -34,6 +39,18 @@ def huber(reading: FileReading, clip: ValueClip, square: Code) -> Huber | None:
     return Huber(reading.code(replaces), Spelling(code, spelling.imports), gone)
 
 
+def _api(reading: FileReading, clip: ValueClip) -> str | None:
+    """The Huber loss of what is surely there: Keras has had the function since there was `keras.ops`, and not in the
+    days of TensorFlow 1."""
+    if clip.library == "torch":
+        return "torch.nn.functional.huber_loss"
+    if clip.library == "tensorflow":
+        names = {node.attr.value for node in reading.tree.all(cst.Attribute)}
+        return None if names & BUILDS_GRAPHS else f"tensorflow.{_KERAS}"
+    package, ops, _ = (clip.call.callee.name or "").rpartition(".ops.clip")
+    return f"{package.removesuffix('keras')}{_KERAS}" if ops else None
+
+
 def _mean(reading: FileReading, square: cst.CSTNode) -> cst.CSTNode | None:
     """The mean that is taken of a square, of all of it."""
     parent = reading.parent(square)
@@ -41,9 +58,14 @@ def _mean(reading: FileReading, square: cst.CSTNode) -> cst.CSTNode | None:
     if not isinstance(call, cst.Call):
         return None
     known = Call(call, reading)
-    if isinstance(parent, cst.Arg) and known.callee.api in MEANS and len(call.args) == 1:
-        return call
+    if isinstance(parent, cst.Arg) and known.callee.api in MEANS and call.args[0] is parent and len(call.args) < 3:
+        return call if len(call.args) == 1 or _is_over_last_axis(reading, call) else None
     return call if isinstance(parent, cst.Attribute) and known.method == "mean" and not call.args else None
+
+
+def _is_over_last_axis(reading: FileReading, mean: cst.CSTNode) -> bool:
+    axis = Call(mean, reading).argument(1, "axis") if isinstance(mean, cst.Call) else None
+    return axis is not None and axis.code.number == -1
 
 
 def _half(reading: FileReading, mean: cst.CSTNode) -> cst.CSTNode | None:

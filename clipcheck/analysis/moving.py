@@ -69,14 +69,18 @@ def conditions(reading: FileReading, node: cst.CSTNode, within: cst.CSTNode) -> 
     return tuple(reversed(tests))
 
 
-def stays_same(reading: FileReading, node: cst.CSTNode, at: cst.CSTNode) -> bool:
-    """Whether code means at another place of its function, or of a function inside that, what it means at its own."""
+def stays_same(reading: FileReading, node: cst.CSTNode, at: cst.CSTNode, *, for_it: bool = False) -> bool:
+    """Whether code means at another place of its function, or of a function inside that, what it means at its own.
+
+    for_it: what stands there may use what the code binds.
+    """
     functions = [reading.function(at)]
     while functions[-1] is not None:
         functions.append(reading.function(functions[-1]))
     if reading.function(node) not in functions:
         return False
     inside = set(reading.tree.below(node))
+    user = set(reading.tree.below(at)) if for_it else set()
     first, last = _range(reading, node, at)
     order = reading.tree.order
 
@@ -90,7 +94,8 @@ def stays_same(reading: FileReading, node: cst.CSTNode, at: cst.CSTNode) -> bool
             continue
         bindings = home.bindings[name.value]
         if any(binding.node in inside for binding in bindings):
-            if _is_kept(reading, name) and any(is_between(use) for use in _uses(reading, name.value)):
+            uses = (use for use in _uses(reading, name.value) if use not in user)
+            if _is_kept(reading, name) and any(is_between(use) for use in uses):
                 return False
         elif (
             scopes.lookup(name.value, scopes.of(at)) is not home
@@ -103,10 +108,11 @@ def stays_same(reading: FileReading, node: cst.CSTNode, at: cst.CSTNode) -> bool
     return not any(text == target or text.startswith(f"{target}.") for text in read for target in changed)
 
 
-def may_move(reading: FileReading, statement: cst.CSTNode, target: cst.CSTNode) -> bool:
+def may_move(reading: FileReading, statement: cst.CSTNode, target: cst.CSTNode, *, for_it: bool = False) -> bool:
     """Whether a statement may stand beside `target` and do there what it does here, but more or less often.
 
-    `target` is in the same block or deeper, or behind loops that the statement stands in.
+    `target` is in the same block or deeper, or behind loops that the statement stands in. for_it: `target` may use
+    what the statement binds.
     """
     above = set(reading.tree.ancestors(target))
     block = _block(reading, statement)
@@ -116,7 +122,7 @@ def may_move(reading: FileReading, statement: cst.CSTNode, target: cst.CSTNode) 
             return False
         block = _block(reading, loop)
     jumps = any(isinstance(inner, _JUMPS) for inner in reading.tree.below(statement))
-    return statement not in above and not jumps and stays_same(reading, statement, target)
+    return statement not in above and not jumps and stays_same(reading, statement, target, for_it=for_it)
 
 
 def _block(reading: FileReading, statement: cst.CSTNode) -> cst.CSTNode | None:

@@ -267,10 +267,12 @@ class Networks:
         return isinstance(key, cst.SimpleString) and key.evaluated_value == "params"
 
     def _collect_owners_of_call(self, node: cst.Call, found: list[Code], seen: set[cst.CSTNode]) -> bool:
+        api = self.reading.api(node.func)
+        if (api or "").startswith("tensorflow."):
+            return False  # `tf.trainable_variables()`: those of all models
         if isinstance(node.func, cst.Attribute) and node.func.attr.value in _PARAMETERS and not node.args:
             found.append(self.reading.code(node.func.value))
             return True
-        api = self.reading.api(node.func)
         if api in _KEEPING:
             values = [arg.value for arg in node.args]
             if api == "builtins.filter":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import libcst as cst
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from clipcheck.analysis.critics import Critics
     from clipcheck.analysis.lipschitz import Lipschitz
 
+Fact = TypeVar("Fact")
+
 _BLOCKS = (cst.IndentedBlock, cst.SimpleStatementSuite, cst.Module)
 _STATEMENTS = (cst.BaseSmallStatement, cst.BaseCompoundStatement)
 _FUNCTIONS = (cst.FunctionDef, cst.Lambda)
@@ -42,6 +44,13 @@ class FileReading:
         self.module = module
         self.tree = Tree(module)
         self.cell_lines = cell_lines
+        self._read: dict[Callable[[FileReading], object], object] = {}
+
+    def once(self, read: Callable[[FileReading], Fact]) -> Fact:
+        """What a reader finds in the file, read when it is first asked for."""
+        if read not in self._read:
+            self._read[read] = read(self)
+        return cast(Fact, self._read[read])
 
     @cached_property
     def scopes(self) -> Scopes:
@@ -174,8 +183,8 @@ class FileReading:
     def stays_same(self, node: cst.CSTNode, at: cst.CSTNode) -> bool:
         return moving.stays_same(self, node, at)
 
-    def may_move(self, statement: cst.CSTNode, target: cst.CSTNode) -> bool:
-        return moving.may_move(self, statement, target)
+    def may_move(self, statement: cst.CSTNode, target: cst.CSTNode, *, for_it: bool = False) -> bool:
+        return moving.may_move(self, statement, target, for_it=for_it)
 
     def is_without_gradients(self, node: cst.CSTNode) -> bool:
         """Whether torch records no gradients there: under `with torch.no_grad():`, or in a function decorated so."""

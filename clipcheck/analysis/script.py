@@ -31,6 +31,7 @@ from clipcheck.analysis.one_sided import read_one_sided
 from clipcheck.analysis.overrides import read_overrides
 from clipcheck.analysis.partial_clips import read_partial_clips
 from clipcheck.analysis.partial_constraints import read_constraint_classes, read_unbound_weights
+from clipcheck.analysis.promises import read_promises, read_step_calls
 from clipcheck.analysis.races import read_clip_races
 from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.rebindings import read_rebindings
@@ -67,6 +68,7 @@ from clipcheck.model.hooks import InPlaceHookClip
 from clipcheck.model.losses import ClampedLoss
 from clipcheck.model.networks import Network
 from clipcheck.model.overrides import ClippingOverride
+from clipcheck.model.promises import Promise, StepCall
 from clipcheck.model.rebindings import LoopRebinding
 from clipcheck.model.renamed import RenamedArgument
 from clipcheck.model.saving import SavedNetwork
@@ -127,6 +129,8 @@ _READERS: dict[type, Callable[[FileReading], Iterable[Any]]] = {
     ClippingOverride: read_overrides,
     ClipSession: read_clip_sessions,
     ClipRace: read_clip_races,
+    Promise: read_promises,
+    StepCall: read_step_calls,
 }
 
 

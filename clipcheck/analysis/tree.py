@@ -56,12 +56,24 @@ def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         names = _fields[kind] = _code_fields(kind)
     for name in names:
         child = getattr(node, name)
-        if isinstance(child, cst.CSTNode):
-            yield child
-        elif isinstance(child, (list, tuple)):
+        if isinstance(child, (list, tuple)):
             for item in child:
-                if isinstance(item, cst.CSTNode):
+                if _is_node(item):
                     yield item
+        elif _is_node(child):
+            yield child
+
+
+_known: dict[type, bool] = {}
+
+
+def _is_node(thing: object) -> bool:
+    """LibCST's nodes are of abstract classes, for which `isinstance` takes long."""
+    kind = thing.__class__
+    known = _known.get(kind)
+    if known is None:
+        known = _known[kind] = isinstance(thing, cst.CSTNode)
+    return known
 
 
 def _code_fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
@@ -74,6 +86,8 @@ class Tree:
     def __init__(self, module: cst.Module) -> None:
         self.module = module
         self.parents: dict[cst.CSTNode, cst.CSTNode] = {}
+        self.order: dict[cst.CSTNode, int] = {}
+        """The place of each node in the walk: for two statements, which comes first in the source."""
         self._by_class: dict[type[cst.CSTNode], list[cst.CSTNode]] = {}
         self._walk()
 
@@ -81,6 +95,7 @@ class Tree:
         stack: list[cst.CSTNode] = [self.module]
         while stack:
             node = stack.pop()
+            self.order[node] = len(self.order)
             self._by_class.setdefault(type(node), []).append(node)
             below = list(children(node))
             for child in below:
@@ -108,11 +123,6 @@ class Tree:
             current = stack.pop()
             yield current
             stack.extend(reversed(list(children(current))))
-
-    @cached_property
-    def order(self) -> dict[cst.CSTNode, int]:
-        """The place of each node in the walk: for two statements, which comes first in the source."""
-        return {node: index for index, node in enumerate(self.below(self.module))}
 
     @cached_property
     def positions(self) -> dict[cst.CSTNode, tuple[tuple[int, int], tuple[int, int]]]:

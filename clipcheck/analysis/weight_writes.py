@@ -34,7 +34,7 @@ def read_weight_writes(reading: FileReading) -> Iterator[WeightWrite]:
         found = _round_trip(reading, clip, tensor.owner) or _direct(reading, clip, tensor)
         if found is None or not is_repeated(reading, clip.call.node):
             continue
-        model = _model(reading, tensor.owner)
+        model = model_of(reading, tensor.owner)
         yield WeightWrite(
             clip=clip,
             way=found.way,
@@ -116,7 +116,7 @@ def _flows_into(reading: FileReading, node: cst.CSTNode, sink: cst.CSTNode) -> b
         current = todo.pop()
         if current in inside:
             return True
-        for name in _bound_by(reading, current):
+        for name in bound_by(reading, current):
             if name not in names:
                 names.add(name)
                 todo += [
@@ -127,7 +127,7 @@ def _flows_into(reading: FileReading, node: cst.CSTNode, sink: cst.CSTNode) -> b
     return False
 
 
-def _bound_by(reading: FileReading, node: cst.CSTNode) -> Iterator[str]:
+def bound_by(reading: FileReading, node: cst.CSTNode) -> Iterator[str]:
     """The names that get the value of an expression, or get it put into what they hold."""
     statement = reading.statement(node)
     if isinstance(statement, cst.Assign):
@@ -205,7 +205,7 @@ def _is_base_of(reading: FileReading, stored: cst.BaseExpression, subject: Code)
     return re.match(rf"{re.escape(text)}(\.|\Z)", subject.text) is not None
 
 
-def _model(reading: FileReading, owner: Code) -> _Model:
+def model_of(reading: FileReading, owner: Code) -> _Model:
     """`critic` for the layer `l` of `for l in critic.layers`."""
     node = owner.node
     if isinstance(node, cst.Subscript):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clipcheck.cli.options import Choices, choices, output_format, quiet
+from clipcheck.cli.options import Choices, Effort, choices, effort, output_format, quiet
 from clipcheck.cli.output import complain, complain_of, write, write_bytes
+from clipcheck.cli.running import Running, check_wanted, running
 
 if TYPE_CHECKING:
+    from clipcheck.cli.proving import Proof
     from clipcheck.cli.session import Session
     from clipcheck.engine.fix import FixResult
     from clipcheck.report import Report
@@ -26,27 +28,53 @@ if TYPE_CHECKING:
     help="Apply also the fixes that change what is trained.",
 )
 @click.option("--diff", is_flag=True, help="Show what would change, and write nothing; exit with 1 if something would.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Run each file that would change as `clipcheck verify` does, with its unsafe fixes too, and write it only if "
+    "its bounds held.",
+)
+@running
+@effort
 @output_format
 @quiet
 @click.pass_context
 def fix(
     context: click.Context,
     chosen: Choices,
+    effort: Effort,
+    running: Running,
     unsafe_fixes: bool | None,
     diff: bool,
+    verify: bool,
     output_format: str,
     quiet: bool,
 ) -> None:
     """Fix misuse of clipping in files and folders (default: the working directory).
 
     With '-' the code is read from standard input, and the fixed code is written to standard output.
+
+    With --verify your code is run. Exit codes then: 0 nothing is left, 1 something is, or a bound did not hold, 2 a run
+    proved nothing.
     """
     from clipcheck.cli.session import Session
 
-    session = Session.open(chosen)
+    check_wanted(context, verify, "--verify")
+    if verify and chosen.from_stdin:
+        raise click.UsageError("'--verify' needs files: what is on standard input cannot be run.")
+    session = Session.open(chosen).with_effort(effort)
     if unsafe_fixes is not None:
         session = replace(session, settings=replace(session.settings, unsafe_fixes=unsafe_fixes))
-    results = [_fix_stdin(session, diff)] if chosen.from_stdin else _fix_files(session, write_them=not diff)
+    proofs = (
+        _prove_files(session, effort, running, unsafe=unsafe_fixes is not False, write_them=not diff) if verify else []
+    )
+    results: Sequence[FixResult]
+    if chosen.from_stdin:
+        results = [_fix_stdin(session, diff)]
+    elif verify:
+        results = [proof.result for proof in proofs]
+    else:
+        results = _fix_files(session, effort, unsafe=session.settings.unsafe_fixes, write_them=not diff)
 
     aside = diff or chosen.from_stdin  # Standard output is for the diff or the code.
     report = session.report(
@@ -60,14 +88,15 @@ def fix(
     if diff:
         _show_diff(report, results, session.paint, quiet)
     else:
-        _show_fixed(report, results, output_format, quiet=quiet, aside=aside)
+        _show_fixed(report, results, proofs, output_format, quiet=quiet, aside=aside)
 
-    if report.problems:
+    if report.problems or any(proof.is_inconclusive for proof in proofs):
         context.exit(2)
     context.exit(1 if (any(result.is_changed for result in results) if diff else report.diagnostics) else 0)
 
 
-def _fix_files(session: Session, *, write_them: bool) -> Sequence[FixResult]:
+def _fix_files(session: Session, effort: Effort, *, unsafe: bool, write_them: bool) -> Sequence[FixResult]:
+    from clipcheck.cli.caching import cache_for
     from clipcheck.engine.many import fix_files
 
     settings = session.settings
@@ -75,10 +104,21 @@ def _fix_files(session: Session, *, write_them: bool) -> Sequence[FixResult]:
         session.files,
         session.rules,
         settings,
-        unsafe=settings.unsafe_fixes,
+        unsafe=unsafe,
         write=write_them,
         parsed=session.named,
+        jobs=effort.jobs,
+        cache=cache_for(effort, settings, session.rules),
     )
+
+
+def _prove_files(
+    session: Session, effort: Effort, running: Running, *, unsafe: bool, write_them: bool
+) -> Sequence[Proof]:
+    from clipcheck.cli.proving import prove
+
+    made = _fix_files(session, effort, unsafe=unsafe, write_them=False)
+    return [prove(result, session, running, write_it=write_them) for result in made]
 
 
 def _fix_stdin(session: Session, diff: bool) -> FixResult:
@@ -113,12 +153,21 @@ def _show_diff(report: Report, results: Sequence[FixResult], paint: Paint, quiet
         write(diff_summary(report, *_counts(results)), to_stderr=True)
 
 
-def _show_fixed(report: Report, results: Sequence[FixResult], output_format: str, *, quiet: bool, aside: bool) -> None:
+def _show_fixed(
+    report: Report,
+    results: Sequence[FixResult],
+    proofs: Sequence[Proof],
+    output_format: str,
+    *,
+    quiet: bool,
+    aside: bool,
+) -> None:
     from clipcheck.report import FORMATS, fix_summary
 
     write(FORMATS[output_format](report), to_stderr=aside)
     if not quiet and output_format in ("full", "concise"):
         write(_fixed_list(results), to_stderr=aside)
+        write(_proved_list(proofs), to_stderr=aside)
         write(fix_summary(report, *_counts(results)), to_stderr=aside)
 
 
@@ -152,6 +201,14 @@ def _fixed_list(results: Sequence[FixResult]) -> Iterator[str]:
         yield f"- {result.before.path if result.before else '-'}:\n"
         for own in result.fixed:
             yield f"    {own.count} × {own.code} ({own.name})\n"
+
+
+def _proved_list(proofs: Sequence[Proof]) -> Iterator[str]:
+    """What was seen when the fixed files were run."""
+    written = [proof for proof in proofs if proof.result.fixed]
+    if written:
+        yield "Verified:\n"
+    yield from (f"- {proof.path}: {proof.words}\n" for proof in written)
 
 
 def _complain_of_dropped(results: Sequence[FixResult]) -> None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import click
 
-from clipcheck.cli.options import Choices, choices, output_format, quiet
+from clipcheck.cli.options import Choices, Effort, choices, effort, output_format, quiet
 from clipcheck.cli.output import complain_of, write
 
 
 @click.command(short_help="Find misuse of clipping, change nothing.")
 @choices
+@effort
 @output_format
 @click.option("--statistics", is_flag=True, help="Only count the findings of each rule.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 also where something was found.")
 @quiet
 @click.pass_context
 def lint(
-    context: click.Context, chosen: Choices, output_format: str, statistics: bool, exit_zero: bool, quiet: bool
+    context: click.Context,
+    chosen: Choices,
+    effort: Effort,
+    output_format: str,
+    statistics: bool,
+    exit_zero: bool,
+    quiet: bool,
 ) -> None:
     """Find misuse of clipping in files and folders (default: the working directory; '-': standard input).
 
@@ -25,15 +32,23 @@ def lint(
     path.
     """
     from clipcheck import report as formats
+    from clipcheck.cli.caching import cache_for
     from clipcheck.cli.session import Session
     from clipcheck.engine.lint import lint_bytes
     from clipcheck.engine.many import lint_files
 
-    session = Session.open(chosen)
+    session = Session.open(chosen).with_effort(effort)
     if chosen.from_stdin:
         result = lint_bytes(*session.stdin, session.rules, session.settings, always_parse=True)
     else:
-        result = lint_files(session.files, session.rules, session.settings, parsed=session.named)
+        result = lint_files(
+            session.files,
+            session.rules,
+            session.settings,
+            parsed=session.named,
+            jobs=effort.jobs,
+            cache=cache_for(effort, session.settings, session.rules),
+        )
     complain_of(result.problems)
 
     report = session.report(result.diagnostics, result.problems, output_format)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import sys
-import traceback
 from typing import NoReturn
 
 import click
 
 from clipcheck import __version__
+from clipcheck.cli.clean import clean
 from clipcheck.cli.explain import explain
 from clipcheck.cli.fix import fix
 from clipcheck.cli.lint import lint
 from clipcheck.cli.rule import rule
+from clipcheck.cli.verify import verify
 
 FAILED = 2
 """The exit code of a run that could not do its job."""
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (lint, fix, rule, explain):
+for command in (lint, fix, verify, rule, explain, clean):
     cli.add_command(command)
 
 
@@ -51,6 +52,8 @@ def _exit_code() -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except Exception:
+        import traceback
+
         traceback.print_exc()
         click.echo("error: this is a bug in clipcheck, please report it with the lines above", err=True)
         return FAILED

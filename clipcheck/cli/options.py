@@ -75,6 +75,63 @@ output_format = click.option(
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print findings and errors, and nothing else.")
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How the work is done. What is found does not depend on it."""
+
+    jobs: int | None = None
+    """None: as many processes as there are cores."""
+    uses_cache: bool = True
+    cache_dir: Path | None = None
+    screens: bool = True
+    """Whether files are passed over that no rule can concern, as far as their bytes and their outline tell."""
+
+
+def effort(command: Callable[..., None]) -> Callable[..., None]:
+    """Hands the command an `effort`, made of the options that this adds."""
+
+    @functools.wraps(command)
+    def collected(
+        *arguments: Any, jobs: int | None, no_cache: bool, cache_dir: Path | None, no_screen: bool, **others: Any
+    ) -> None:
+        uses_cache = not (no_cache or no_screen)
+        command(*arguments, effort=Effort(jobs, uses_cache, cache_dir, screens=not no_screen), **others)
+
+    for option in reversed((*_EFFORT, cache_dir)):
+        collected = option(collected)
+    return collected
+
+
+cache_dir = click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where results are kept. Default: .clipcheck_cache beside the settings file, else in the working directory.",
+)
+_EFFORT: list[Callable[..., Any]] = [
+    click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Start at most so many processes, and none for a few files. Default: the cores there are.",
+    ),
+    click.option("--no-cache", is_flag=True, help="Neither use nor keep results of earlier runs."),
+    click.option(
+        "--no-screen",
+        is_flag=True,
+        help="Ask every rule about every file, also where the file cannot concern it: for tests, and for doubt. Slow.",
+    ),
+]
+settings_file = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The settings file, instead of the nearest pyproject.toml or clipcheck.toml.",
+)
+isolated = click.option("--isolated", is_flag=True, help="Ignore all settings files.")
+
+
 def _codes(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
     """Comma lists, given once or more often; None where the option was not given."""
     if not value:
@@ -91,12 +148,7 @@ _CHOICES: list[Callable[..., Any]] = [
     _code_option("--select", "Only these rules: codes or prefixes, separated by commas, or ALL."),
     _code_option("--extend-select", "These rules too."),
     _code_option("--ignore", "Not these rules."),
-    click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="The settings file, instead of the nearest pyproject.toml or clipcheck.toml.",
-    ),
-    click.option("--isolated", is_flag=True, help="Ignore all settings files."),
+    settings_file,
+    isolated,
     click.option("--stdin-filename", metavar="FILE", help="What the code on standard input ('-') is called."),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable
 
@@ -52,6 +51,8 @@ def complain_of(problems: Iterable[Problem]) -> None:
 
 def text_width() -> int:
     """How wide running text may be: as the terminal, and not wider than is good to read."""
+    import shutil
+
     return min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
 
 

@@ -7,8 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 
-from clipcheck.engine.registry import family
-from clipcheck.rule import Rule
+from clipcheck.engine.cards import Card
 
 OWN_PACK = "clipcheck_rules"
 REPOSITORY = "https://github.com/clipcheck/clipcheck/blob/main"
@@ -32,15 +31,15 @@ class Page:
     """The file of a rule of our own, from the root of the repository."""
 
     @classmethod
-    def of(cls, rule: Rule) -> Page:
+    def of(cls, card: Card) -> Page:
         return cls(
-            code=rule.code,
-            name=rule.name,
-            family=family(rule),
-            text=_docstring(rule),
-            severity=rule.severity.value,
-            default=rule.default,
-            path=_path(rule),
+            code=card.code,
+            name=card.name,
+            family=card.family,
+            text=_docstring(card),
+            severity=card.severity,
+            default=card.default,
+            path=_path(card),
         )
 
     @property
@@ -49,7 +48,7 @@ class Page:
 
     @property
     def url(self) -> str | None:
-        return f"{REPOSITORY}/{self.path}" if self.path else None
+        return _url(self.path)
 
     @property
     def fix(self) -> str:
@@ -59,13 +58,23 @@ class Page:
         return ", ".join(sorted(words))
 
 
-def _docstring(rule: Rule) -> str:
+def url_of(card: Card) -> str | None:
+    """Where a rule of our own can be read."""
+    return _url(_path(card))
+
+
+def _url(path: str | None) -> str | None:
+    return f"{REPOSITORY}/{path}" if path else None
+
+
+def _docstring(card: Card) -> str:
     """The docstring of the rule's module; without it (python -OO), at least the reason."""
-    return inspect.cleandoc(sys.modules[type(rule).__module__].__doc__ or rule.why)
+    rule = card.rule
+    return inspect.cleandoc(sys.modules[card.module].__doc__ or rule.why)
 
 
-def _path(rule: Rule) -> str | None:
-    pack, *below = type(rule).__module__.split(".")
+def _path(card: Card) -> str | None:
+    pack, *below = card.module.split(".")
     if pack == "clipcheck":
         return "/".join(["clipcheck", *below]) + ".py"
     return "/".join(["rules", *below]) + ".py" if pack == OWN_PACK else None

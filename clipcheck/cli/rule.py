@@ -43,7 +43,7 @@ def _pages() -> list[Page]:
     from clipcheck.cli.page import Page
     from clipcheck.cli.session import rules_for, settings_for
 
-    return [Page.of(rule) for rule in rules_for(settings_for(Choices()))]
+    return [Page.of(card) for card in rules_for(settings_for(Choices()))]
 
 
 def _text_page(page: Page) -> Iterator[str]:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import click
 
-from clipcheck.cli.options import Choices
+from clipcheck.cli.options import Choices, Effort
 from clipcheck.cli.output import complain, text_width
-from clipcheck.cli.page import Page
+from clipcheck.cli.page import url_of
 from clipcheck.diagnostic import Diagnostic, Problem
-from clipcheck.engine.registry import RulePackError, load_rules, selected
+from clipcheck.engine.cards import Card
+from clipcheck.engine.registry import RulePackError, load_cards, selected
 from clipcheck.report import Report
 from clipcheck.report.colour import PLAIN, Paint, paint_for
-from clipcheck.rule import Rule
 from clipcheck.settings import Settings, SettingsError, find_settings, load_settings
 from clipcheck.source.document import Document
 from clipcheck.source.errors import SourceError
@@ -41,7 +41,7 @@ class Session:
 
     chosen: Choices
     settings: Settings
-    rules: tuple[Rule, ...]
+    rules: tuple[Card, ...]
     """All rules of the rule packs; the settings say which of them are on."""
 
     @classmethod
@@ -55,11 +55,16 @@ class Session:
             raise CannotStartError(str(error)) from None
         return cls(chosen, settings, rules)
 
+    def with_effort(self, effort: Effort) -> Session:
+        """Without screens, where the user doubts them."""
+        if effort.screens:
+            return self
+        return replace(self, rules=tuple(card.without_screens() for card in self.rules))
+
     @cached_property
-    def files(self) -> list[Path | Problem]:
+    def files(self) -> list[str | Problem]:
         """The files to check, and the paths that are none."""
-        paths = [Path(path) for path in self.chosen.paths]
-        found = list(discover(paths, exclude=self.settings.exclude, root=self.settings.root))
+        found = list(discover(self.chosen.paths, exclude=self.settings.exclude, root=self.settings.root))
         if not found:
             complain("no Python files found under the given paths", "warning")
         return found
@@ -70,9 +75,9 @@ class Session:
         return self.chosen.stdin_filename or "-", sys.stdin.buffer.read()
 
     @property
-    def named(self) -> frozenset[Path]:
+    def named(self) -> frozenset[str]:
         """The files that are named one by one: who does that wants to hear of a syntax error in any of them."""
-        return frozenset(path for path in map(Path, self.chosen.paths) if path.is_file())
+        return frozenset(str(path) for path in map(Path, self.chosen.paths) if path.is_file())
 
     @property
     def paint(self) -> Paint:
@@ -91,12 +96,12 @@ class Session:
         stream = sys.stderr if to_stderr else sys.stdout
         for_people = output_format in ("full", "concise")
         sources = Sources(dict([self.stdin]) if self.chosen.from_stdin else {})
-        pages = {rule.code: rule for rule in self.rules}
+        cards = {card.code: card for card in self.rules}
         return Report(
             diagnostics=diagnostics,
             problems=problems,
             lines=sources.lines,
-            url=lambda code: Page.of(pages[code]).url if code in pages else None,
+            url=lambda code: url_of(cards[code]) if code in cards else None,
             unsafe_fixes=self.settings.unsafe_fixes,
             paint=paint_for(stream, os.environ) if for_people else PLAIN,
             width=text_width(),
@@ -111,13 +116,13 @@ def settings_for(chosen: Choices) -> Settings:
         raise CannotStartError(str(error)) from None
 
 
-def rules_for(settings: Settings) -> tuple[Rule, ...]:
+def rules_for(settings: Settings) -> tuple[Card, ...]:
     """All rules of the rule packs. Raises CannotStartError."""
     # A team's own pack may lie beside its settings; at the end of the path it can hide no module of others.
     if str(settings.root) not in sys.path:
         sys.path.append(str(settings.root))
     try:
-        return load_rules(settings.rule_packs)
+        return load_cards(settings.rule_packs)
     except RulePackError as error:
         raise CannotStartError(str(error)) from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,11 +20,12 @@ def with_deep_stack(work: Callable[[], T]) -> T:
     """The result of `work`, done in a thread with a large stack (the main thread's is not ours to choose)."""
     if getattr(_here, "is_deep", False):
         return work()
-    future: Future[T] = Future()
+    results: list[T] = []
+    errors: list[BaseException] = []
     limit, stack = sys.getrecursionlimit(), threading.stack_size()
     try:
         threading.stack_size(_STACK)
-        thread = threading.Thread(target=_run, args=(work, future), daemon=True)
+        thread = threading.Thread(target=_run, args=(work, results, errors), daemon=True)
         sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
         thread.start()
     except (ValueError, RuntimeError):  # the system grants no such stack
@@ -33,14 +33,17 @@ def with_deep_stack(work: Callable[[], T]) -> T:
     finally:
         threading.stack_size(stack)
     try:
-        return future.result()
+        thread.join()
     finally:
         sys.setrecursionlimit(limit)
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
-def _run(work: Callable[[], T], future: Future[T]) -> None:
+def _run(work: Callable[[], T], results: list[T], errors: list[BaseException]) -> None:
     _here.is_deep = True
     try:
-        future.set_result(work())
+        results.append(work())
     except BaseException as error:
-        future.set_exception(error)
+        errors.append(error)

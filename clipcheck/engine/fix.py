@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Diagnostic, Position, Problem
-from clipcheck.edit import Applicability
-from clipcheck.engine.lint import Examination, Found, examine
-from clipcheck.engine.rewrite import Patch, combine
-from clipcheck.rule import Rule, Severity
+from clipcheck.engine.cards import Card
+from clipcheck.engine.lint import Examination, Found, Opened, examine, open_document
 from clipcheck.settings import Settings
 from clipcheck.source.document import Document
 from clipcheck.source.errors import SourceError
+from clipcheck.source.text import TextChange
 
 _ROUNDS = 50
 
@@ -70,7 +70,7 @@ _Key: TypeAlias = tuple[str, str, str]
 
 def fix_document(
     document: Document,
-    rules: Sequence[Rule],
+    rules: Sequence[Card],
     settings: Settings,
     *,
     unsafe: bool = False,
@@ -78,23 +78,32 @@ def fix_document(
 ) -> FixResult:
     """Apply the safe fixes of the selected rules, with `unsafe` also the unsafe ones. `always_parse`: tell a syntax
     error also where no rule looks for anything."""
-    return _Fixing(document, rules, settings, unsafe).result(always_parse)
+    opened = open_document(document, rules, settings)
+    return fix_opened(opened, rules, settings, unsafe=unsafe, always_parse=always_parse)
+
+
+def fix_opened(
+    opened: Opened, rules: Sequence[Card], settings: Settings, *, unsafe: bool = False, always_parse: bool = False
+) -> FixResult:
+    """The same for a file of which it is known already which rules it may concern."""
+    return _Fixing(opened, rules, settings, unsafe).result(always_parse)
 
 
 class _Fixing:
     """The work on one document: what was fixed so far, and which fixes turned out to be of no use."""
 
-    def __init__(self, document: Document, rules: Sequence[Rule], settings: Settings, unsafe: bool) -> None:
-        self.before = document
+    def __init__(self, opened: Opened, rules: Sequence[Card], settings: Settings, unsafe: bool) -> None:
+        self.opened = opened
+        self.before = opened.document
         self.rules = rules
         self.settings = settings
         self.unsafe = unsafe
         self.fixed: Counter[tuple[str, str]] = Counter()
         self.dropped: dict[_Key, Dropped] = {}
-        self.severe = {rule.code for rule in rules if rule.severity is Severity.ERROR}
+        self.severe = {rule.code for rule in rules if rule.severity == "error"}
 
     def result(self, always_parse: bool) -> FixResult:
-        state = _State(self.before, examine(self.before, self.rules, self.settings, always_parse=always_parse))
+        state = _State(self.before, examine(self.opened, self.rules, self.settings, always_parse=always_parse))
         problems: tuple[Problem, ...] = ()
         for _ in range(_ROUNDS):
             after = self._round(state)
@@ -118,7 +127,7 @@ class _Fixing:
         """The document after the fixes that can be made now; None if there are none."""
         wanted = [found for found in self._left(state) if self.unsafe or not _is_unsafe(found)]
         while wanted:
-            taken, _ = combine(_patches(wanted))
+            taken, _ = _combined(wanted)
             for chosen in self._choices(state, [wanted[index] for index in taken]):
                 after = self._applied(state, chosen)
                 if isinstance(after, _State):
@@ -145,13 +154,14 @@ class _Fixing:
 
     def _applied(self, state: _State, fixes: Sequence[Found]) -> _State | str:
         """The document after some fixes, or the reason for not making them."""
-        _, changes = combine(_patches(fixes))
+        _, changes = _combined(fixes)
         try:
             document = state.document.edited(changes)
             document.encode()
         except (ValueError, SourceError) as error:
             return str(error)
-        after = examine(document, self.rules, self.settings, always_parse=True)
+        opened = open_document(document, self.rules, self.settings)
+        after = examine(opened, self.rules, self.settings, always_parse=True)
         before = {problem.message for problem in state.examination.problems}
         for problem in after.problems:
             if problem.message not in before:
@@ -184,8 +194,11 @@ class _Fixing:
                 self._drop(found, found.refusal, state.document)
 
 
-def _patches(fixes: Iterable[Found]) -> list[Patch]:
-    return [found.patch for found in fixes if found.patch is not None]
+def _combined(fixes: Iterable[Found]) -> tuple[list[int], list[TextChange]]:
+    """Which of the fixes can be made together, and the changes that they are."""
+    from clipcheck.engine.rewrite import combine
+
+    return combine([found.patch for found in fixes if found.patch is not None])
 
 
 def _changes_something(found: Found, document: Document) -> bool:

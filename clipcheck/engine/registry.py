@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from clipcheck.engine.unused_suppression import UnusedSuppression
-from clipcheck.rule import Rule
+from clipcheck.engine.cards import Card, card_of, cards_of_pack
 from clipcheck.settings import Settings, SettingsError, is_match
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from clipcheck.rule import Rule
+
+_OWN = "clipcheck.engine.unused_suppression"
+"""The rule of the engine itself."""
 _CODE = re.compile(r"[A-Z]+[0-9]+")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -23,36 +27,31 @@ class RulePackError(Exception):
 
 
 @lru_cache(maxsize=8)
-def load_rules(packs: tuple[str, ...] = ("clipcheck_rules",)) -> tuple[Rule, ...]:
+def load_cards(packs: tuple[str, ...] = ("clipcheck_rules",)) -> tuple[Card, ...]:
     """The rules of the packs and the engine's own, sorted by code. Raises RulePackError."""
-    rules: dict[str, Rule] = {UnusedSuppression.code: UnusedSuppression()}
-    for pack in packs:
-        for rule in _rules_of(pack):
-            other = rules.setdefault(rule.code, rule)
-            if type(other) is not type(rule):
-                raise RulePackError(f"{_where(rule)} and {_where(other)} have the same code {rule.code}")
-    return tuple(rules[code] for code in sorted(rules))
+    cards: dict[str, Card] = {}
+    for pack in (_OWN, *packs):
+        for card in cards_of_pack(pack, _cards_of):
+            other = cards.setdefault(card.code, card)
+            if other.where != card.where:
+                raise RulePackError(f"{card.where} and {other.where} have the same code {card.code}")
+    return tuple(cards[code] for code in sorted(cards))
 
 
-def selected(rules: Iterable[Rule], settings: Settings) -> tuple[Rule, ...]:
+def selected(cards: Iterable[Card], settings: Settings) -> tuple[Card, ...]:
     """The rules that are to run. Raises SettingsError if a selector matches no rule."""
-    rules = tuple(rules)
+    cards = tuple(cards)
     for key, selector in _selectors(settings):
-        if not any(is_match(rule.code, [selector]) for rule in rules):
+        if not any(is_match(card.code, [selector]) for card in cards):
             raise SettingsError(f"`{selector}` in `{key}` matches no rule")
-    return tuple(rule for rule in rules if settings.is_selected(rule.code, rule.default))
+    return tuple(card for card in cards if settings.is_selected(card.code, card.default))
 
 
-def family(rule: Rule) -> str:
-    """The folder that the rule's file lies in."""
-    return type(rule).__module__.split(".")[-2]
-
-
-def families(rules: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:
+def families(cards: Iterable[Card]) -> dict[str, tuple[Card, ...]]:
     """The rules of each family, in the order given."""
-    grouped: dict[str, tuple[Rule, ...]] = {}
-    for rule in rules:
-        grouped[family(rule)] = (*grouped.get(family(rule), ()), rule)
+    grouped: dict[str, tuple[Card, ...]] = {}
+    for card in cards:
+        grouped[card.family] = (*grouped.get(card.family, ()), card)
     return grouped
 
 
@@ -66,14 +65,17 @@ def _selectors(settings: Settings) -> Iterator[tuple[str, str]]:
     return ((key, selector) for key, selectors in lists.items() for selector in selectors)
 
 
-def _rules_of(pack: str) -> list[Rule]:
-    rules = [_made(kind) for module in _modules(pack) for kind in _rule_classes(module)]
-    if not rules:
+def _cards_of(pack: str) -> list[Card]:
+    """By importing all of the pack."""
+    cards = [card_of(_made(kind)) for module in _modules(pack) for kind in _rule_classes(module)]
+    if not cards:
         raise RulePackError(f"rule pack `{pack}` holds no rule")
-    return rules
+    return cards
 
 
 def _modules(pack: str) -> Iterator[ModuleType]:
+    import pkgutil
+
     module = _imported(pack, pack)
     yield module
     # A folder that cannot be imported fails below, when it is its turn.
@@ -91,9 +93,11 @@ def _imported(name: str, pack: str) -> ModuleType:
 
 def _rule_classes(module: ModuleType) -> Iterator[type[Rule]]:
     """The rules that a module defines; a class whose name starts with "_" is a base of some."""
+    from clipcheck.rule import Rule
+
     for kind in vars(module).values():
         if (
-            inspect.isclass(kind)
+            isinstance(kind, type)
             and issubclass(kind, Rule)
             and kind.__module__ == module.__name__
             and kind.check is not Rule.check
@@ -111,10 +115,23 @@ def _made(kind: type[Rule]) -> Rule:
         raise RulePackError(f"rule {where}: the code {kind.code!r} is not letters and digits, such as CLP301")
     if not _NAME.fullmatch(kind.name):
         raise RulePackError(f"rule {where}: the name {kind.name!r} is not in lower case with hyphens")
-    if not isinstance(kind.screen.pattern, bytes):
-        raise RulePackError(f"rule {where}: the screen must be a pattern of bytes")
+    if not _is_screen(kind.screen):
+        raise RulePackError(f"rule {where}: the screen must be a pattern of bytes, or several")
     return kind()
 
 
-def _where(rule: Rule) -> str:
-    return f"{type(rule).__module__}.{type(rule).__name__}"
+def _is_screen(screen: object) -> bool:
+    if isinstance(screen, re.Pattern):
+        return isinstance(screen.pattern, bytes)
+    return isinstance(screen, tuple) and bool(screen) and all(map(_is_condition, screen))
+
+
+def _is_condition(condition: object) -> bool:
+    return all(map(_is_pattern, condition if isinstance(condition, tuple) else (condition,)))
+
+
+def _is_pattern(pattern: object) -> bool:
+    try:
+        return isinstance(pattern, bytes) and bool(re.compile(pattern))
+    except re.error:
+        return False

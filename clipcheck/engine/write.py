@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 
@@ -18,6 +17,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     before = target.stat()
     if not os.access(target, os.W_OK):  # its folder may allow to replace it, but its owner has said no
         raise PermissionError(13, "the file is read-only", str(path))
+    import tempfile
+
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     new = Path(name)
     try:

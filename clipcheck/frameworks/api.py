@@ -61,3 +61,11 @@ class Optimizer:
 
     library: str
     parameters: At | None = None
+
+
+@dataclass(frozen=True)
+class Differentiation:
+    """A call that returns gradients: where it takes the loss, and what the loss is differentiated by."""
+
+    loss: At
+    variables: At

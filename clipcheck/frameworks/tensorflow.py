@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipcheck.frameworks.api import At, ClipGradients, ClipValues, Optimizer
+from clipcheck.frameworks.api import At, ClipGradients, ClipValues, Differentiation, Optimizer
 
 _BY_VALUE = ClipValues("tensorflow", At(0, ("t",)), At(1, ("clip_value_min",)), At(2, ("clip_value_max",)))
 
@@ -32,6 +32,35 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "AdadeltaOptimizer FtrlOptimizer ProximalGradientDescentOptimizer Optimizer"
     ).split()
 }
+
+GRADIENTS: dict[str, Differentiation] = {
+    "tensorflow.gradients": Differentiation(At(0, ("ys",)), At(1, ("xs",))),
+    "keras.backend.gradients": Differentiation(At(0, ("loss",)), At(1, ("variables",))),
+}
+GRADIENT_METHODS: dict[str, Differentiation] = {
+    "gradient": Differentiation(At(0, ("target",)), At(1, ("sources",))),
+    "compute_gradients": Differentiation(At(0, ("loss",)), At(None, ("var_list",))),
+    "get_gradients": Differentiation(At(0, ("loss",)), At(1, ("params",))),
+}
+"""What computes gradients anew, and returns them: of a tape, and of optimizers."""
+
+WHOLE_STEPS = frozenset({"train_on_batch", "fit", "fit_generator"})
+"""The methods of a Keras model that make updates."""
+
+LOSS_SCALING = frozenset({"get_scaled_loss", "scale_loss"})
+UNSCALING = frozenset({"get_unscaled_gradients"})
+"""The methods of `LossScaleOptimizer` by which a hand-written step scales. Keras 3 has no `get_…`: there the update
+unscales."""
+
+COMPILER = "tensorflow.function"
+RUNNERS = frozenset({"run", "experimental_run_v2"})
+"""The methods of a distribution strategy that run the function that they are handed."""
+
+BUILDS_GRAPHS = frozenset(
+    "Session InteractiveSession MonitoredTrainingSession MonitoredSession placeholder get_variable variable_scope "
+    "disable_eager_execution disable_v2_behavior EstimatorSpec RunConfig Supervisor".split()
+)
+"""What a file has that builds a graph first: the order of its calls is not that of what they do."""
 
 SESSIONS = frozenset({"tensorflow.Session", "tensorflow.InteractiveSession", "tensorflow.train.MonitoredSession"})
 

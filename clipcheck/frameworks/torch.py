@@ -54,9 +54,7 @@ BASES = {
     "torch.nn.Sequential": "module",
     "torch.optim.Optimizer": "optimizer",
     "torch.autograd.Function": "function",
-    "pytorch_lightning.LightningModule": "module",
     "lightning.LightningModule": "module",
-    "lightning.pytorch.LightningModule": "module",
 }
 
 TENSOR_METHODS = {"module": ("forward",), "function": ("forward", "backward")}

@@ -1,10 +1,11 @@
 """The trainers: what runs the backward pass, the step and the clip in the user's place.
 
-As the documentation of accelerate 1, lightning 2, deepspeed and torch 2 tells it; not settled by running them.
+As the source of accelerate 1.15, lightning 2.6, deepspeed 0.19, transformers 5.23, trl 1.16 and torch 2.13 has it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -31,12 +32,14 @@ class Trainer:
 
 ACCELERATE = Trainer(
     "Accelerate",
-    makers=frozenset({"accelerate.Accelerator", "accelerate.accelerator.Accelerator"}),
+    makers=frozenset({"accelerate.Accelerator"}),
     names=frozenset({"accelerator"}),
     unscales=frozenset({"unscale_gradients"}),
     norm="clip_grad_norm_",
     value="clip_grad_value_",
 )
+"""`clip_grad_value_` raises where it runs under FSDP or DeepSpeed."""
+
 DEEPSPEED = Trainer(
     "DeepSpeed",
     makers=frozenset({"deepspeed.initialize"}),
@@ -45,24 +48,10 @@ DEEPSPEED = Trainer(
     part=0,
     steps=frozenset({"step"}),
 )
-FABRIC = Trainer(
-    "Fabric",
-    makers=frozenset(
-        "lightning.Fabric lightning.fabric.Fabric lightning.fabric.fabric.Fabric lightning_fabric.Fabric".split()
-    ),
-    norm="clip_gradients",
-    value="clip_gradients",
-)
+FABRIC = Trainer("Fabric", makers=frozenset({"lightning.Fabric"}), norm="clip_gradients", value="clip_gradients")
 FSDP = Trainer(
     "FSDP",
-    makers=frozenset(
-        f"torch.distributed.fsdp.{name}"
-        for name in (
-            "FullyShardedDataParallel",
-            "fully_sharded_data_parallel.FullyShardedDataParallel",
-        )
-    )
-    | {"fairscale.nn.FullyShardedDataParallel", "fairscale.nn.data_parallel.FullyShardedDataParallel"},
+    makers=frozenset({"torch.distributed.fsdp.FullyShardedDataParallel", "fairscale.nn.FullyShardedDataParallel"}),
     norm="clip_grad_norm_",
 )
 """The first FSDP, which wraps a model. The second one (`fully_shard`) is right with torch's own clip."""
@@ -70,18 +59,53 @@ FSDP = Trainer(
 TRAINERS = (ACCELERATE, DEEPSPEED, FABRIC, FSDP)
 UNSCALING = frozenset().union(*(trainer.unscales for trainer in TRAINERS))
 
-LIGHTNING_MODULES = frozenset(
-    f"{package}.{name}"
-    for package in ("lightning", "lightning.pytorch", "pytorch_lightning", "lightning.pytorch.core.module")
-    for name in ("LightningModule", "core.LightningModule", "core.lightning.LightningModule")
-)
+LIGHTNING_MODULES = frozenset({"lightning.LightningModule"})
 
 BOOKKEEPING = frozenset(
     "optimizers lr_schedulers toggle_optimizer untoggle_optimizer toggled_optimizer configure_optimizers "
-    "register_for_checkpointing save_state load_state free_memory log_dict".split()
+    "register_for_checkpointing save_state load_state free_memory log_dict setup_module setup_optimizers "
+    "no_backward_sync no_sync initialize master_params scale_loss compile".split()
 )
 """Methods of trainers that concern optimizers and leave gradients and weights alone."""
 
-HALF_PRECISION = frozenset({"16", "16-mixed", "fp16", "16-true"})
-SHARDING = ("fsdp", "deepspeed")
-"""What makes Fabric scale the gradients or shard them."""
+DIVIDES_LATER = "delay_unscale"
+"""The argument of Apex's `scale_loss` by which the gradients may stay scaled when its block is left."""
+
+HALF_PRECISION = frozenset({"16", "16-mixed"})
+"""The precisions in which Lightning and Fabric scale the loss; in "16-true" they do not."""
+
+DEEPSPEED_SETTINGS = frozenset("fp16 bf16 bfloat16 amp torch_autocast zero_optimization".split())
+"""The entries of a DeepSpeed configuration of which one must be there for the engine to keep gradients to itself."""
+
+
+@dataclass(frozen=True)
+class ClippingTrainer:
+    """A trainer that clips by itself before its step, if it is told to.
+
+    configured: the calls that tell it, with which argument. classes: the classes whose `hooks` it runs before it
+    clips; a class that defines one of `replaced_by` clips in its place.
+    """
+
+    configured: re.Pattern[str]
+    argument: str
+    classes: re.Pattern[str]
+    hooks: frozenset[str]
+    replaced_by: frozenset[str]
+
+
+CLIPPING_TRAINERS = (
+    ClippingTrainer(
+        re.compile(r"^lightning\.Trainer$"),
+        "gradient_clip_val",
+        re.compile(r"^lightning\.LightningModule$"),
+        frozenset({"on_after_backward", "on_before_optimizer_step"}),
+        frozenset({"configure_gradient_clipping"}),
+    ),
+    ClippingTrainer(
+        re.compile(r"^(transformers\.(\w*\.)*\w*TrainingArguments|trl\.(\w+\.)*[A-Z]\w*Config)$"),
+        "max_grad_norm",
+        re.compile(r"^(transformers|trl)\.(\w+\.)*\w*Trainer$"),
+        frozenset({"training_step"}),
+        frozenset({"_clip_grad_norm", "_inner_training_loop"}),
+    ),
+)

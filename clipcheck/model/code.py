@@ -7,14 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-import libcst as cst
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clipcheck.model.value import Constant, Value
 
 if TYPE_CHECKING:
+    import libcst as cst
+
     from clipcheck.model.networks import Network
+else:
+
+    class _LibCST:
+        """LibCST, imported when a first node is looked at: rules are known, and most files judged, without it."""
+
+        def __getattr__(self, name: str) -> Any:
+            import libcst
+
+            value = self.__dict__[name] = getattr(libcst, name)
+            return value
+
+    cst = _LibCST()
 
 
 class Reading(Protocol):
@@ -41,7 +53,7 @@ class Reading(Protocol):
     def enclosing(self, nodes: Iterable[cst.CSTNode]) -> cst.CSTNode: ...
     def conditions(self, node: cst.CSTNode, within: cst.CSTNode) -> tuple[str, ...] | None: ...
     def stays_same(self, node: cst.CSTNode, at: cst.CSTNode) -> bool: ...
-    def may_move(self, statement: cst.CSTNode, target: cst.CSTNode) -> bool: ...
+    def may_move(self, statement: cst.CSTNode, target: cst.CSTNode, *, for_it: bool = False) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -212,9 +224,12 @@ class Code:
         """Whether it means the same at another place of its function: nothing it uses is assigned in between."""
         return self.reading.stays_same(self.node, place.node)
 
-    def may_move_to(self, place: Code) -> bool:
-        """Whether this statement may stand beside `place`, in the same block or deeper, and do what it does here."""
-        return self.reading.may_move(self.node, place.node)
+    def may_move_to(self, place: Code, *, for_it: bool = False) -> bool:
+        """Whether this statement may stand beside `place`, in the same block or deeper, and do what it does here.
+
+        for_it: `place` may use what the statement binds.
+        """
+        return self.reading.may_move(self.node, place.node, for_it=for_it)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.words!r})"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
-
-import libcst as cst
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipcheck.model.code import Call, Code, Reading, as_code
 from clipcheck.model.targets import Targets
+
+if TYPE_CHECKING:
+    import libcst as cst
 
 Fact = TypeVar("Fact")
 Reader = Callable[["Script"], Iterable[Any]]

@@ -23,6 +23,9 @@ class Action(enum.Enum):
     BACKWARD = "backward"
     UNSCALE = "unscale"
     CLIP_GRADIENTS = "clip gradients"
+    """In place: those that the parameters hold."""
+    CLIP_VALUES = "return clipped"
+    """Gradients that are values: the clip returns other ones, and leaves those that it is given."""
     CLIP_WEIGHTS = "clip weights"
     STEP = "optimizer step"
     UNKNOWN = "unknown"
@@ -39,9 +42,14 @@ class Event:
 
     code: the call (or statement) that does it. via: the calls into helpers that lead to it, the outermost first.
     optimizer, scaler, models: what it concerns, as keys that are the same for the same object ("self.optimizer"); None
-    or empty where it is not known, or not a matter of this action. scaler on a backward pass: it scales the loss.
+    or empty where it is not known, or not a matter of this action. scaler on a backward pass: it scales the loss; on a
+    clip of values: it has scaled what is clipped.
     guards: the tests of the `if`s around it, by key, with the outcome that leads here. loops: the innermost first.
     bound: the threshold of a clip. contexts: the calls in the `with` statements around it.
+    renews: a backward pass whose gradients take the place of those that were there. is_lost: nothing reads the clipped
+    gradients that the call returns. is_all: the code does all of it, so that moving the code moves the event; what a
+    clip of values returns gets the name of what it clips. trainer: the name of the trainer that does it in the user's
+    place.
     """
 
     action: Action
@@ -54,6 +62,10 @@ class Event:
     loops: tuple[Code, ...] = ()
     bound: Code | None = None
     contexts: tuple[Call, ...] = ()
+    renews: bool = False
+    is_lost: bool = False
+    is_all: bool = True
+    trainer: str | None = None
 
     @property
     def words(self) -> str:
@@ -129,9 +141,9 @@ class StepGraph:
         """The events that this world reaches, in the order of the source."""
         return [e for place, e in enumerate(self._events) if e is not None and place in self._reachable]
 
-    def all(self, action: Action) -> list[Event]:
-        """The events of one kind that this world reaches."""
-        return [event for event in self.events if event.action is action]
+    def all(self, *actions: Action) -> list[Event]:
+        """The events of these kinds that this world reaches."""
+        return [event for event in self.events if event.action in actions]
 
     def next(self, event: Event, *actions: Action, passing: Passing = lambda _: False) -> list[Event]:
         """The first events of these kinds on every path from `event` on, around loops too. START and END count.
@@ -273,14 +285,14 @@ def _inside(events: Iterable[Event]) -> list[Event]:
     return [event for event in events if event.action not in (Action.START, Action.END)]
 
 
-def occurrences(steps: Iterable[TrainingStep], action: Action) -> list[list[Occurrence]]:
-    """All times that each piece of code does `action`: one list for each piece of code, in the order of the source.
+def occurrences(steps: Iterable[TrainingStep], *actions: Action) -> list[list[Occurrence]]:
+    """All times that each piece of code does one of these: one list for each piece of code, in the order of the source.
 
     A rule that says something about the code must find it true of all of them.
     """
     found: dict[Code, list[Occurrence]] = {}
     for step in steps:
         for graph in step.graphs:
-            for event in graph.all(action):
+            for event in graph.all(*actions):
                 found.setdefault(event.code, []).append(Occurrence(step, graph, event))
     return list(found.values())

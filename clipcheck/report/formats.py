@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import TypeAlias
 
-from clipcheck.report.concise import concise
-from clipcheck.report.full import full
-from clipcheck.report.github import github
 from clipcheck.report.given import Report
-from clipcheck.report.ruff_json import ruff_json
 
 Format: TypeAlias = Callable[[Report], Iterator[str]]
 """Yields the text to print, piece by piece, line ends included."""
 
+
+def _format(name: str) -> Format:
+    """The function of that name in the module of that name, which is imported when it has something to tell."""
+
+    def told(report: Report) -> Iterator[str]:
+        told_by: Format = getattr(import_module(f"clipcheck.report.{name}"), name)
+        return told_by(report)
+
+    return told
+
+
 FORMATS: dict[str, Format] = {
-    "full": full,
-    "concise": concise,
-    "json": ruff_json,
-    "github": github,
+    "full": _format("full"),
+    "concise": _format("concise"),
+    "json": _format("ruff_json"),
+    "github": _format("github"),
 }

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Diagnostic, FixText, Span
-from clipcheck.edit import Applicability
 from clipcheck.report.given import Report, place
 from clipcheck.report.snippet import Gutter, Mark, around, draw, first_line_only
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Diagnostic, Position, Problem
-from clipcheck.edit import Applicability
 from clipcheck.report.colour import PLAIN, Paint
 
 Lines: TypeAlias = Callable[[str, int | None], Sequence[str]]

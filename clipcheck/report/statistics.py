@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +34,8 @@ def statistics(report: Report) -> Iterator[str]:
 
 
 def statistics_json(report: Report) -> Iterator[str]:
+    import json
+
     listed = [
         {
             "code": row.code,

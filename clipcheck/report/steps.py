@@ -15,8 +15,10 @@ Place = Callable[[int], str]
 
 _UNKNOWN = "this file does not show whether it clips, steps or runs the backward pass: rules stay silent across it"
 _OF_SOMETHING = frozenset({Action.CLIP_GRADIENTS, Action.CLIP_WEIGHTS, Action.STEP})
+_SCALING = {Action.BACKWARD: "the loss is scaled by", Action.CLIP_VALUES: "scaled by"}
 _STYLES = {
     Action.CLIP_GRADIENTS: "headline",
+    Action.CLIP_VALUES: "headline",
     Action.CLIP_WEIGHTS: "headline",
     Action.UNKNOWN: "unsafe",
 }
@@ -118,12 +120,16 @@ class _Step:
         if event.action is Action.UNKNOWN:
             yield _UNKNOWN
         if event.scaler is not None:
-            yield f"the loss is scaled by `{event.scaler}`" if _is_backward(event) else f"by `{event.scaler}`"
+            yield f"{_SCALING.get(event.action, 'by')} `{event.scaler}`"
+        if event.trainer is not None:
+            yield f"run by {event.trainer}"
         concerns = event.optimizer or event.model
         if concerns is not None:
             yield f"of `{concerns}`"
         elif event.action in _OF_SOMETHING:
             yield "of parameters that are not known here"
+        if event.is_lost:
+            yield "nothing uses what it returns"
         if event.bounds_nothing:
             yield "bounds nothing"
         open_tests = [(key, holds) for key, holds in dict.fromkeys(event.guards) if key not in known]
@@ -158,10 +164,6 @@ class _Step:
 
 def _events(graph: StepGraph) -> list[Event]:
     return [event for event in graph.events if _happens(event)]
-
-
-def _is_backward(event: Event) -> bool:
-    return event.action is Action.BACKWARD
 
 
 def _decided(worlds: Sequence[StepGraph]) -> dict[str, bool]:

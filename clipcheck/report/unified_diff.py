@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from clipcheck.report.colour import PLAIN, Paint
@@ -10,6 +9,8 @@ from clipcheck.report.colour import PLAIN, Paint
 
 def unified_diff(name: str, before: str, after: str, paint: Paint = PLAIN) -> Iterator[str]:
     """The changes of one text, for `patch -p0`; nothing where there are none."""
+    import difflib
+
     lines = difflib.unified_diff(_lines(before), _lines(after), name, name)
     for line in lines:
         text = line.removesuffix("\n")

@@ -8,11 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from clipcheck.diagnostic import Position, Span
 from clipcheck.source.errors import SourceError
-from clipcheck.source.notebook import Notebook
 from clipcheck.source.text import NEWLINE, TextChange, line_starts, replaced
+
+if TYPE_CHECKING:
+    from clipcheck.source.notebook import Notebook
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Document:
         Raises SourceError where the bytes are no text in the encoding that they declare, or no notebook.
         """
         if path.endswith(".ipynb"):
+            from clipcheck.source.notebook import Notebook
+
             encoding = "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
             notebook = Notebook.read(_decoded(data, encoding))
             return cls(path, notebook.code, encoding, data, notebook)

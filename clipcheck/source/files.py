@@ -1,4 +1,7 @@
-"""Which files to check: those that are named, and the Python files below folders that nobody asked to leave out."""
+"""Which files to check: those that are named, and the Python files below folders that nobody asked to leave out.
+
+Paths are strings here, and what can be done once for a folder is: there may be very many files.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,12 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from clipcheck.diagnostic import Problem
+from clipcheck.source.gitignore import Patterns
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
-_SUFFIXES = frozenset({".py", ".pyw", ".ipynb"})
+_SUFFIXES = (".py", ".pyw", ".ipynb")
 # Ruff's default excludes, and the caches of this tool and of CPython.
 _VENDORED = frozenset(
     {
@@ -52,35 +53,37 @@ _ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
 
 
 @dataclass(frozen=True)
-class _Patterns:
-    """Patterns in git's syntax, which hold below the folder `base`."""
+class _Ignores:
+    """Patterns that hold below the folder `base`."""
 
-    base: Path
-    spec: GitIgnoreSpec
+    base: str
+    patterns: Patterns
 
-    def verdict(self, path: Path, is_folder: bool) -> bool | None:
-        """True: left out; False: taken after all; None: the patterns do not say."""
-        name = os.path.relpath(path, self.base).replace(os.sep, "/")
-        return self.spec.check_file(name + "/" if is_folder else name).include
+    def name_of(self, path: str) -> str:
+        """A path as the patterns see it."""
+        return os.path.relpath(path, self.base).replace(os.sep, "/")
+
+    def leave_out_with_parents(self, path: str) -> bool:
+        name = self.name_of(path)
+        return name != "." and self.patterns.leave_out(name, is_folder=True)
 
 
-@dataclass(frozen=True)
-class _Folder:
+class _Folder(NamedTuple):
     """A folder to look through: under which name the user knows it, where it really is, what git ignores there."""
 
-    path: Path
-    real: Path
-    ignores: tuple[_Patterns, ...]
+    path: str
+    real: str
+    ignores: tuple[_Ignores, ...]
     is_named: bool = False
 
 
 def discover(
-    paths: Iterable[Path],
+    paths: Iterable[str | Path],
     *,
     exclude: Sequence[str] = (),
     root: Path | None = None,
     respect_gitignore: bool = True,
-) -> Iterator[Path | Problem]:
+) -> Iterator[str | Problem]:
     """The files to check, each once, and what could not be looked at.
 
     A named file is taken whatever its suffix, and a named folder even where it is ignored or excluded. Below folders
@@ -88,104 +91,118 @@ def discover(
     links to files are followed, links to folders are not. `exclude` has patterns in git's syntax, relative to `root`
     (the settings file's folder; default: the working directory).
     """
-    excluded = _patterns((root or Path.cwd()).resolve(), exclude)
-    seen: set[Path] = set()
+    excluded = _ignores(os.path.realpath(root or os.getcwd()), exclude)
+    seen: set[str] = set()
     for path in paths:
-        for found in _named(path, excluded, respect_gitignore):
-            if isinstance(found, Problem):
-                yield found
-            elif (real := found.resolve()) not in seen:
+        for found, real in _named(str(Path(path)), excluded, respect_gitignore):
+            if real not in seen:
                 seen.add(real)
                 yield found
 
 
-def _named(path: Path, excluded: tuple[_Patterns, ...], respect_gitignore: bool) -> Iterator[Path | Problem]:
+def _named(path: str, excluded: tuple[_Ignores, ...], respect_gitignore: bool) -> Iterator[tuple[str | Problem, str]]:
+    """What is found under a path, and where it really is."""
     try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
     except (OSError, ValueError) as error:
-        yield _problem(path, error)
+        yield _problem(path, error), path
         return
+    real = os.path.realpath(path)
     if not is_folder:
-        yield path
+        yield path, real
         return
-    real = path.resolve()
-    ignores = _repository_ignores(real) if respect_gitignore else ()
-    start = _Folder(path, real, _unless_named(ignores, real), is_named=True)
+    ignores = _repository_ignores(Path(real)) if respect_gitignore else ()
+    start = _Folder("" if path == "." else path, real, _unless_named(ignores, real), is_named=True)
     yield from _below(start, _unless_named(excluded, real), respect_gitignore)
 
 
-def _below(start: _Folder, excluded: tuple[_Patterns, ...], respect_gitignore: bool) -> Iterator[Path | Problem]:
+def _below(
+    start: _Folder, excluded: tuple[_Ignores, ...], respect_gitignore: bool
+) -> Iterator[tuple[str | Problem, str]]:
     folders = [start]
     while folders:
         folder = folders.pop()
         try:
             with os.scandir(folder.real) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = list(listing)
         except OSError as error:
-            yield _problem(folder.path, error)
+            yield _problem(folder.path or ".", error), folder.real
             continue
         names = {entry.name for entry in entries}
         if not folder.is_named and names & _ENVIRONMENT_MARKS:
             continue
         ignores = _ignores_in(folder, names) if respect_gitignore else ()
-        below = []
-        for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if not (_is_wanted_folder(entry) if is_folder else _is_wanted_file(entry)):
-                continue
-            real = folder.real / entry.name
-            if _is_left_out(real, is_folder, excluded) or _is_left_out(real, is_folder, ignores):
-                continue
-            if is_folder:
-                below.append(_Folder(folder.path / entry.name, real, ignores))
-            else:
-                yield folder.path / entry.name
-        folders += reversed(below)
+        files, below = _wanted(entries, folder.real, [these for these in (excluded, ignores) if these])
+        path, real = os.path.join(folder.path, ""), os.path.join(folder.real, "")
+        for entry in files:
+            own = real + entry.name
+            yield path + entry.name, os.path.realpath(own) if entry.is_symlink() else own
+        folders += [_Folder(path + entry.name, real + entry.name, ignores) for entry in reversed(below)]
 
 
-def _is_wanted_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.name not in _VENDORED
+def _wanted(
+    entries: Iterable[os.DirEntry[str]], folder: str, ignores: Sequence[tuple[_Ignores, ...]]
+) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """The files to check and the folders to look through, sorted, without those that any of the patterns leave out."""
+    named = [[(own.patterns, own.name_of(folder) + "/") for own in reversed(these)] for these in ignores]
+    files: list[os.DirEntry[str]] = []
+    folders: list[os.DirEntry[str]] = []
+    for entry in entries:
+        name = entry.name
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if not (name not in _VENDORED if is_folder else name.endswith(_SUFFIXES) and _is_file(entry)):
+            continue
+        if not (named and any(_is_left_out(name, is_folder, these) for these in named)):
+            (folders if is_folder else files).append(entry)
+    files.sort(key=_name)
+    folders.sort(key=_name)
+    return files, folders
 
 
-def _is_wanted_file(entry: os.DirEntry[str]) -> bool:
-    if Path(entry.name).suffix not in _SUFFIXES:
-        return False
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
     except OSError:  # a link to itself
         return False
 
 
-def _is_left_out(path: Path, is_folder: bool, patterns: Sequence[_Patterns]) -> bool:
-    """What the last, innermost patterns say that say anything."""
-    verdicts = (own.verdict(path, is_folder) for own in reversed(patterns))
-    return next((verdict for verdict in verdicts if verdict is not None), False)
+def _is_left_out(name: str, is_folder: bool, ignores: Sequence[tuple[Patterns, str]]) -> bool:
+    """What the innermost patterns say that say anything; each with the name of the folder that it sees."""
+    for patterns, folder in ignores:
+        verdict = patterns.verdict(folder + name if folder != "./" else name, is_folder)
+        if verdict is not None:
+            return verdict
+    return False
 
 
-def _unless_named(patterns: Sequence[_Patterns], folder: Path) -> tuple[_Patterns, ...]:
+def _unless_named(ignores: tuple[_Ignores, ...], folder: str) -> tuple[_Ignores, ...]:
     """Without the patterns that would leave out a folder which the user has named."""
-    return tuple(own for own in patterns if not own.verdict(folder, is_folder=True))
+    return tuple(own for own in ignores if not own.leave_out_with_parents(folder))
 
 
-def _ignores_in(folder: _Folder, names: set[str]) -> tuple[_Patterns, ...]:
+def _ignores_in(folder: _Folder, names: set[str]) -> tuple[_Ignores, ...]:
     """What git ignores in a folder; a repository inside of another one starts anew."""
-    ignores = _info_exclude(folder.real) if ".git" in names else folder.ignores
-    return ignores + _read_patterns(folder.real, folder.real / ".gitignore") if ".gitignore" in names else ignores
+    ignores = _info_exclude(Path(folder.real)) if ".git" in names else folder.ignores
+    return ignores + _read_ignores(Path(folder.real, ".gitignore")) if ".gitignore" in names else ignores
 
 
-def _repository_ignores(folder: Path) -> tuple[_Patterns, ...]:
+def _repository_ignores(folder: Path) -> tuple[_Ignores, ...]:
     """What the repository around a folder ignores, by the files in the folders above it."""
     above: list[Path] = []
     for parent in (folder, *folder.parents):
         if parent != folder:
             above.insert(0, parent)
         if (parent / ".git").exists():
-            return sum((_read_patterns(own, own / ".gitignore") for own in above), _info_exclude(parent))
+            return sum((_read_ignores(own / ".gitignore") for own in above), _info_exclude(parent))
     return ()
 
 
-def _info_exclude(repository: Path) -> tuple[_Patterns, ...]:
-    return _read_patterns(repository, _git_folder(repository) / "info" / "exclude")
+def _info_exclude(repository: Path) -> tuple[_Ignores, ...]:
+    return _ignores(str(repository), _lines(_git_folder(repository) / "info" / "exclude"))
 
 
 def _git_folder(repository: Path) -> Path:
@@ -197,40 +214,26 @@ def _git_folder(repository: Path) -> Path:
     return own / _read(own / "commondir").strip()
 
 
-def _read_patterns(base: Path, file: Path) -> tuple[_Patterns, ...]:
-    return _patterns(base, _read(file).splitlines())
+def _read_ignores(file: Path) -> tuple[_Ignores, ...]:
+    return _ignores(str(file.parent), _lines(file))
+
+
+def _ignores(base: str, lines: Sequence[str]) -> tuple[_Ignores, ...]:
+    return (_Ignores(base, Patterns(lines)),) if lines else ()
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.removesuffix("\r") for line in _read(file).removeprefix("\ufeff").split("\n")]
 
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="surrogateescape")
+        return file.read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
         return ""
 
 
-def _patterns(base: Path, lines: Sequence[str]) -> tuple[_Patterns, ...]:
-    """The patterns, without those that make no sense: git passes over them in silence, too."""
-    if not lines:
-        return ()
-    from pathspec import GitIgnoreSpec
-
-    try:
-        return (_Patterns(base, GitIgnoreSpec.from_lines(lines)),)
-    except ValueError:
-        return _patterns(base, [line for line in lines if _is_pattern(line)])
-
-
-def _is_pattern(line: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        return False
-    return True
-
-
-def _problem(path: Path, error: OSError | ValueError) -> Problem:
+def _problem(path: str, error: OSError | ValueError) -> Problem:
     if isinstance(error, FileNotFoundError):
-        return Problem(str(path), "no such file or directory")
-    return Problem(str(path), (error.strerror if isinstance(error, OSError) else None) or str(error))
+        return Problem(path, "no such file or directory")
+    return Problem(path, (error.strerror if isinstance(error, OSError) else None) or str(error))

@@ -29,9 +29,12 @@ def move_to_step(clips: Iterable[tuple[Occurrence, Sequence[Event]]], *, into_lo
     meetings = []
     for clip, steps in clips:
         for step in map(clip.at, steps):
+            if step.event.trainer is not None:
+                return None
             made = step.comes_after_all(*_MADE)
             backwards = [event for event in made if event.action is Action.BACKWARD]
-            if _is_unscaled(clip) or not backwards or len(backwards) != len(made):
+            is_apart = all(event.code != step.event.code for event in made)
+            if _is_unscaled(clip) or not backwards or len(backwards) != len(made) or not is_apart:
                 return None
             meetings.append(Meeting(clip, step, backwards))
     return (_before_step(meetings, into_loop) or _behind_backward(meetings)) if meetings else None
@@ -60,7 +63,8 @@ def _before_step(meetings: Sequence[Meeting], into_loop: bool) -> Fix | None:
     pairs = [pair for own in meetings if (pair := own.clip.event.beside(own.step.event)) is not None]
     target = _common([step for _, step in pairs], {loop for own in meetings for b in own.backwards for loop in b.loops})
     unit = _unit({clip for clip, _ in pairs}, meetings)
-    if len(pairs) != len(meetings) or target is None or unit is None or not unit.may_move_to(target):
+    returns = all(own.clip.event.action is Action.CLIP_VALUES for own in meetings)
+    if len(pairs) != len(meetings) or target is None or unit is None or not unit.may_move_to(target, for_it=returns):
         return None
     if not into_loop and not set(target.loops) <= set(unit.loops):
         return None
@@ -93,8 +97,12 @@ def _unit(calls: set[Code], meetings: Sequence[Meeting]) -> Code | None:
         return None
     (call,) = calls
     events = [event for own in meetings for event in own.clip.graph.events if call in event.chain]
-    is_alone = all(event.action is Action.CLIP_GRADIENTS for event in events)
-    is_statement = call.is_bare_statement or call.assigned_to is not None
+    is_alone = all(event.action in (Action.CLIP_GRADIENTS, Action.CLIP_VALUES) for event in events)
+    is_statement = (
+        call.is_bare_statement
+        or call.assigned_to is not None
+        or all(event.is_lost and event.is_all for event in events)
+    )
     return call.unit if is_alone and is_statement else None
 
 

@@ -37,15 +37,20 @@ https://keras.io/api/optimizers/ and https://pytorch.org/docs/stable/generated/t
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import AddArgument, DropArgument, Fix, NeedImport, Replace, safe, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks import OPTIMIZERS
+from clipcheck.frameworks.keras import CLIP_ARGUMENTS, MISSPELT_CLIP_ARGUMENTS
 from clipcheck.model.bounds import ClipThreshold, CompileCall, LateSetting, OptimizerCall
 from clipcheck.model.code import Argument
 from clipcheck.model.script import Script
 from clipcheck.model.value import Constant, Items
+from clipcheck.outline import Outline, Site, last_name, walk
+from clipcheck.outline.constants import may_be
+from clipcheck.outline.order import CLIPS_OF_GRADIENTS
 from clipcheck.rule import Rule, note
 
 _TORCH_ADVICE = "Call `torch.nn.utils.clip_grad_norm_` or `clip_grad_value_` between `backward()` and `step()`."
@@ -54,12 +59,18 @@ _TORCH_ADVICE = "Call `torch.nn.utils.clip_grad_norm_` or `clip_grad_value_` bet
 class BadClipArgument(Rule):
     code = "CLP208"
     name = "bad-clip-argument"
-    screen = re.compile(
+    screen = (
+        rb"clip|max_norm|max_grad_norm",
         rb"clip_?(?:norm|val|grad|global)|clip_by_\w*norm|clip_by_value\s*=|grad(?:ient)?_?clip|global_clip"
-        rb"|\bclip(?:ping)?\s*=|max_(?:grad_)?norm\s*="
+        rb"|\bclip(?:ping)?\s*=|max_(?:grad_)?norm\s*=",
     )
     why = "The optimizer refuses the argument: the script stops with an error before it trains."
     advice = "Give a Keras optimizer exactly one of `clipnorm`, `clipvalue` and `global_clipnorm`."
+
+    def candidate(self, outline: Outline) -> bool:
+        if outline.has(_ARGUMENT) and any(_may_be_of_optimizer(node, outline) for node in walk(outline.tree)):
+            return True
+        return any(_may_be_powerless(site, outline) for site in outline.calls(CLIPS_OF_GRADIENTS))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for optimizer in script.all(OptimizerCall):
@@ -198,3 +209,31 @@ def _moved(compiled: CompileCall) -> Fix | None:
         Replace(compiled.optimizer.node, f"{spelling.text}({clip.text})"),
         *(NeedImport(module, name) for module, name in spelling.imports),
     )
+
+
+_NAMES = frozenset({*CLIP_ARGUMENTS, *MISSPELT_CLIP_ARGUMENTS})
+_ARGUMENT = rb"\b(?:%s)\s*=" % "|".join(sorted(_NAMES)).encode()
+
+
+def _may_be_of_optimizer(node: ast.AST, outline: Outline) -> bool:
+    """Whether it gives an optimizer, or a model's `compile`, one of these arguments, or sets it later."""
+    if isinstance(node, ast.Call):
+        return any(keyword.arg in _NAMES for keyword in node.keywords) and _may_make_optimizer(node, outline)
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+    return any(isinstance(target, ast.Attribute) and target.attr in CLIP_ARGUMENTS for target in targets)
+
+
+def _may_make_optimizer(call: ast.Call, outline: Outline) -> bool:
+    if any(keyword.arg in CLIP_ARGUMENTS for keyword in call.keywords):
+        return True
+    return last_name(call.func) in outline.aliases(_OPTIMIZERS)
+
+
+_OPTIMIZERS = frozenset(name.rpartition(".")[2] for name in OPTIMIZERS)
+
+
+def _may_be_powerless(site: Site, outline: Outline) -> bool:
+    bound = site.argument(1, "max_norm", "clip_value", "clip_norm")
+    if isinstance(bound, (ast.Attribute, ast.Call, ast.Subscript)):
+        return False
+    return may_be(outline, bound, lambda value: value <= 0)

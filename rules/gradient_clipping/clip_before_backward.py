@@ -41,12 +41,13 @@ https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.ht
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
+from clipcheck.outline import Outline
+from clipcheck.outline.order import follows_backward, gradient_clips
 from clipcheck.rule import Rule, note
 
 from ._moving import move_to_step
@@ -55,12 +56,15 @@ from ._moving import move_to_step
 class ClipBeforeBackward(Rule):
     code = "CLP201"
     name = "clip-before-backward"
-    screen = re.compile(rb"clip_grad|clamp")
+    screen = (rb"clip_|clamp_", rb"backward", rb"zero_grad|step")
     why = (
         "When the clip runs there is no gradient to clip: they were zeroed, and the backward pass that makes them "
         "comes later. The step then applies them unclipped."
     )
     advice = "Clip between the backward pass and the step."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(not follows_backward(site, outline) for site in gradient_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):
@@ -75,9 +79,10 @@ class ClipBeforeBackward(Rule):
         """What zeroed the gradients before the clip and what makes them after it, if nothing else is on any path."""
         before = clip.previous(Action.ZERO_GRAD, Action.BACKWARD, Action.UNKNOWN)
         after = clip.next(Action.BACKWARD, Action.STEP, Action.UNKNOWN)
+        steps = clip.next(Action.STEP)
         zeroed = all(event.action is Action.ZERO_GRAD for event in before)
-        made = all(event.action is Action.BACKWARD for event in after)
-        return (before, after) if zeroed and made and clip.is_between(before, clip.next(Action.STEP)) else None
+        made = all(event.action is Action.BACKWARD for event in after) and not any(step.trainer for step in steps)
+        return (before, after) if zeroed and made and clip.is_between(before, steps) else None
 
     def tell(self, clips: list[Occurrence], zeroed: Event, made: Event) -> Finding:
         clip = clips[0].event

@@ -44,6 +44,7 @@ https://huggingface.co/docs/accelerate/usage_guides/gradient_accumulation
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -52,6 +53,8 @@ from clipcheck.finding import Finding
 from clipcheck.model.code import Call
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
+from clipcheck.outline import Outline, Site
+from clipcheck.outline.order import gradient_clips, precedes_step
 from clipcheck.rule import Rule, note
 
 from ._moving import move_to_step
@@ -62,12 +65,18 @@ _ACCUMULATION = re.compile(r"%|accum|sync", re.IGNORECASE)
 class ClipEveryMicrobatch(Rule):
     code = "CLP211"
     name = "clip-every-microbatch"
-    screen = re.compile(rb"clip_grad|clamp")
+    screen = (rb"clip_grad|clamp|clip_", rb"backward")
     why = (
         "The gradients of the micro-batches add up until the step. Clipped after each of them, the sum so far is "
         "scaled down again and again, and the update is not the clipped gradient of the whole batch."
     )
     advice = "Clip once for each step: under the condition that the step runs under."
+
+    def candidate(self, outline: Outline) -> bool:
+        sites = gradient_clips(outline)
+        if outline.has(rb"\.accumulate\s*\(") and not any(map(_is_guarded, sites)):
+            return bool(sites)
+        return any(not precedes_step(site, outline) for site in sites)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):
@@ -123,3 +132,9 @@ class ClipEveryMicrobatch(Rule):
 def accumulating(clip: Event) -> Call | None:
     """The `accelerator.accumulate(…)` that the clip stands in."""
     return next((call for call in clip.contexts if call.method == "accumulate"), None)
+
+
+def _is_guarded(site: Site) -> bool:
+    """Whether it stands under a condition that tells of accumulation."""
+    tests = (above.test for above in site.above if isinstance(above, ast.If))
+    return any(_ACCUMULATION.search(ast.unparse(test)) for test in tests)

@@ -38,25 +38,35 @@ https://keras.io/guides/making_new_layers_and_models_via_subclassing/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Remove, safe
 from clipcheck.finding import Finding
 from clipcheck.model.overrides import ClippingOverride
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline
+from clipcheck.outline.order import CLIPS_OF_GRADIENTS
+from clipcheck.outline.shapes import VALUE_CLIPS
 from clipcheck.rule import Rule, note
 
 
 class ClipHookNeverCalled(Rule):
     code = "CLP212"
     name = "clip-hook-never-called"
-    screen = re.compile(rb"def\s+(?:get_updates|get_gradients|compute_gradients|backward)\b")
+    screen = (
+        rb"clip|clamp",
+        rb"keras|torch",
+        rb"def\s+(?:get_updates|get_gradients|compute_gradients|backward)\b",
+    )
     why = (
         "Keras never asks a layer or a model how to change gradients: the method is dead code, "
         "and the gradients are applied unclipped."
     )
     advice = "Clip where gradients are applied: give the optimizer `clipvalue=`, `clipnorm=` or `global_clipnorm=`."
+
+    def candidate(self, outline: Outline) -> bool:
+        sites = outline.calls(VALUE_CLIPS | CLIPS_OF_GRADIENTS)
+        return any(getattr(above, "name", "") in _HOOKS for site in sites for above in site.above)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for override in script.all(ClippingOverride):
@@ -85,3 +95,6 @@ _TORCH_ADVICE = (
     "Register a hook in `forward` (`x.register_hook(lambda g: g.clamp(-c, c))`), or clip the parameters' gradients "
     "with `torch.nn.utils.clip_grad_value_` before the step."
 )
+
+
+_HOOKS = frozenset({"get_updates", "get_gradients", "compute_gradients", "backward"})

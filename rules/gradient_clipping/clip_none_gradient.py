@@ -34,25 +34,33 @@ https://www.tensorflow.org/guide/autodiff#getting_a_gradient_of_none
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Replace, safe
 from clipcheck.finding import Finding
 from clipcheck.model.gradients import ClipOfNone
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, Site
+from clipcheck.outline.order import CLIPS_OF_GRADIENTS
+from clipcheck.outline.shapes import VALUE_CLIPS
 from clipcheck.rule import Rule, note
 
 
 class ClipNoneGradient(Rule):
     code = "CLP213"
     name = "clip-none-gradient"
-    screen = re.compile(rb"\A(?=[\s\S]*?gradient)[\s\S]*?clip")
+    screen = (rb"clip|clamp", rb"gradient")
     why = (
         "The gradient of a variable that the loss does not depend on is None, and clipping None raises an error. "
         "Optimizers skip None."
     )
     advice = "Keep None as it is, and clip the other gradients."
+
+    def candidate(self, outline: Outline) -> bool:
+        if not outline.has(rb"\.\s*(?:gradient|compute_gradients)\b"):
+            return False
+        return any(map(_is_in_comprehension, outline.calls(VALUE_CLIPS | CLIPS_OF_GRADIENTS)))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clip in script.all(ClipOfNone):
@@ -70,3 +78,7 @@ class ClipNoneGradient(Rule):
                 evidence=evidence,
                 fix=safe("Keep gradients that are None", Replace(clip.clip.node, clip.guarded)),
             )
+
+
+def _is_in_comprehension(site: Site) -> bool:
+    return any(isinstance(above, (ast.ListComp, ast.GeneratorExp)) for above in site.above)

@@ -43,12 +43,13 @@ https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.ht
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
+from clipcheck.outline import Outline
+from clipcheck.outline.order import follows_backward, gradient_clips, is_in_loop
 from clipcheck.rule import Rule, note
 
 from ._moving import move_to_step
@@ -57,12 +58,15 @@ from ._moving import move_to_step
 class ClipOutsideLoop(Rule):
     code = "CLP215"
     name = "clip-outside-loop"
-    screen = re.compile(rb"clip_grad|clamp")
+    screen = (rb"clip_grad|clamp|clip_", rb"backward")
     why = (
         "The call clips the gradients that are there when it runs, once; it configures nothing. Before the first "
         "backward pass there are none, and every update of the loop uses unclipped gradients."
     )
     advice = "Clip in the loop, between the backward pass and the step."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(not is_in_loop(site) and not follows_backward(site, outline) for site in gradient_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):

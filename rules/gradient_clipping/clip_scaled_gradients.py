@@ -2,7 +2,8 @@
 
 ## What it does
 Finds clips between `scaler.scale(loss).backward()` and `scaler.step(optimizer)` with no `scaler.unscale_(optimizer)`
-before them.
+before them; with Apex, clips inside `with amp.scale_loss(...)`; with Keras's `LossScaleOptimizer`, clips of the
+gradients of the scaled loss.
 
 ## Why it is wrong
 With automatic mixed precision the loss is multiplied by a scale, 65536 at the start, and so are all gradients until
@@ -28,42 +29,53 @@ scaler.update()
 ```
 
 ## Fix
-Inserts `scaler.unscale_(optimizer)` before the clip, for each optimizer that a following `scaler.step` names. Where the
-clip is shared with a branch without mixed precision, it goes under the same `if` as the step. Unsafe: the updates
-change, to those that the code asks for. No fix where clip and step stand in different functions, or where the clip also
-runs at micro-batches that no step follows: unscaling twice before one step raises.
+Inserts `scaler.unscale_(optimizer)` before the clip, for each optimizer that a following `scaler.step` names; where the
+script unscales after the clip, moves the clip behind that. Where the clip is shared with a branch without mixed
+precision, it goes under the same `if` as the step. Unsafe: the updates change, to those that the code asks for. No fix
+where clip and step stand in different functions, where the clip also runs at micro-batches that no step follows
+(unscaling twice before one step raises), for Apex, and for Keras: clip what `get_unscaled_gradients` returns; in Keras
+3, where the update unscales, give the wrapped optimizer its `clipnorm=` or `global_clipnorm=`.
 
 ## Not flagged
-The branch without mixed precision; gradients that were unscaled on any path; Apex's `amp.scale_loss`, which unscales
-when its block is left; a threshold that is multiplied by the scale; a threshold of infinity, which only measures; a
-backward pass or a step that may happen in another file.
+The branch without mixed precision; gradients that were unscaled on any path; clips behind the block of Apex's
+`amp.scale_loss`, which unscales when it is left; a threshold that is multiplied by the scale; a threshold of infinity,
+which only measures; a backward pass or a step that may happen in another file.
 
 ## Sources
 https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-clipping
+https://nvidia.github.io/apex/advanced.html#gradient-clipping
+https://keras.io/api/optimizers/loss_scale_optimizer/
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from clipcheck.edit import Fix, InsertBefore, unsafe
+from clipcheck.edit import Fix, InsertBefore, MoveAfter, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences, shown
+from clipcheck.outline import Outline
+from clipcheck.outline.order import gradient_clips, is_unscaled
 from clipcheck.rule import Rule, note
 
 from ._moving import unscale
 
 _SCALING = (Action.BACKWARD, Action.UNSCALE, Action.UNKNOWN)
+_DIVIDING = (Action.STEP, Action.UNSCALE)
+_ADVICE = {
+    Action.CLIP_GRADIENTS: "Call `scaler.unscale_(optimizer)` after the backward pass and before the clip.",
+    Action.CLIP_VALUES: "Clip what `get_unscaled_gradients` returns; in Keras 3 there is none: give the optimizer that "
+    "does the scaling, or the one in it, `global_clipnorm=`.",
+}
 Story: TypeAlias = tuple[Event, Event]
 
 
 class ClipScaledGradients(Rule):
     code = "CLP203"
     name = "clip-scaled-gradients"
-    screen = re.compile(rb"clip_grad|clamp")
+    screen = (rb"clip|clamp", rb"\.\s*scale\s*\(|scale_loss|scaled_loss")
     why = (
         "With mixed precision the gradients stay multiplied by the loss scale (65536 at the start) until `scaler.step` "
         "divides them. Compared with an unscaled threshold nearly every gradient is clipped, and the update becomes "
@@ -71,8 +83,13 @@ class ClipScaledGradients(Rule):
     )
     advice = "Call `scaler.unscale_(optimizer)` after the backward pass and before the clip."
 
+    def candidate(self, outline: Outline) -> bool:
+        if outline.has(rb"scaled_loss|scale_loss"):
+            return True
+        return any(not is_unscaled(site, outline) for site in gradient_clips(outline))
+
     def check(self, script: Script) -> Iterator[Finding]:
-        for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):
+        for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS, Action.CLIP_VALUES):
             told = [(clip, story) for clip in clips if (story := self.story(clip)) is not None]
             if told and not _threshold_knows(clips[0].event) and not self.is_unscaled(clips, told[0][1][0].scaler):
                 yield self.tell(clips, told)
@@ -83,35 +100,42 @@ class ClipScaledGradients(Rule):
         return any(event.action is Action.UNSCALE and event.scaler == scaler for event in before)
 
     def story(self, clip: Occurrence) -> Story | None:
-        """The backward pass whose scaled gradients the clip sees, and the step of the same scaler that comes after."""
+        """The backward pass whose scaled gradients the clip sees, and what divides them by the scale only after it."""
         before = clip.previous(*_SCALING)
         after = clip.next(Action.STEP, Action.UNSCALE, Action.BACKWARD, Action.UNKNOWN)
         if not before or not all(event.action is Action.BACKWARD and event.scaler for event in before):
             return None
-        steps = [e for e in after if e.action is Action.STEP and e.scaler == before[0].scaler]
-        if not steps or any(e.action is not Action.BACKWARD for e in after if e not in steps):
+        if clip.event.action is Action.CLIP_VALUES and clip.event.scaler != before[0].scaler:
             return None
-        return before[0], steps[0]
+        divisions = [e for e in after if e.action in _DIVIDING and e.scaler == before[0].scaler]
+        if not divisions or any(e.action is not Action.BACKWARD for e in after if e not in divisions):
+            return None
+        return before[0], divisions[0]
 
     def tell(self, clips: list[Occurrence], told: list[tuple[Occurrence, Story]]) -> Finding:
-        clip, (backward, step) = told[0]
+        clip, (backward, division) = told[0]
+        is_block = division.code in clip.event.contexts
+        divides = f"the end of the block of {division.told}" if is_block else division.told
         return self.finding(
             clip.event.code,
-            f"{clip.event.told} clips the gradients that {backward.told} has scaled, and only {step.told} divides them "
+            f"{clip.event.told} clips the gradients that {backward.told} has scaled, and only {divides} divides them "
             "by the scale again",
             evidence=[
                 note(
                     backward.code,
                     f"`{shown(backward.scaler or 'scaler')}` multiplies the loss, and with it all gradients",
                 ),
-                note(step.code, "the gradients are divided by the scale only here, after the clip"),
+                note(division.code, "the gradients are divided by the scale only here, after the clip"),
             ],
-            fix=self.fix(clips, [clip for clip, _ in told]),
+            advice=_ADVICE[clip.event.action] if not is_block else "Clip behind the block, which unscales at its end.",
+            fix=_move(clips, division) or self.fix(clips, [clip for clip, _ in told]),
         )
 
     def fix(self, clips: list[Occurrence], told: list[Occurrence]) -> Fix | None:
         """Only where the steps surely follow, and for the first of several clips: unscaling twice raises."""
         clip = clips[0].event
+        if any(clip.next(Action.UNSCALE) or clip.event.action is Action.CLIP_VALUES for clip in told):
+            return None
         steps = [step for occurrence in told for step in _steps(occurrence)]
         follows = all(e.action is Action.STEP for c in told for e in c.next(Action.STEP, Action.BACKWARD))
         is_first = not any(step in steps for c in told for earlier in _clips_before(c) for step in _steps(earlier))
@@ -125,6 +149,19 @@ class ClipScaledGradients(Rule):
             return None
         first = lines.splitlines()[-1].strip()
         return unsafe(f"Insert `{first}` before the clip", InsertBefore(place.node, lines))
+
+
+def _move(clips: list[Occurrence], division: Event) -> Fix | None:
+    """Behind the call that unscales, where that stands alone under no test of its own."""
+    clip, place = clips[0].event.code, division.code
+    is_alone = clip.is_bare_statement or clip.assigned_to is not None
+    if division.action is not Action.UNSCALE or not place.is_bare_statement or not is_alone:
+        return None
+    if clip.function != place.function or clip.loops != place.loops or place.own_condition(clip) != "":
+        return None
+    return (
+        unsafe("Clip after unscaling", MoveAfter(clip.unit.node, place.node)) if clip.unit.may_move_to(place) else None
+    )
 
 
 def _steps(clip: Occurrence) -> list[Event]:

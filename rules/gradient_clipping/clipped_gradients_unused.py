@@ -36,25 +36,30 @@ https://www.tensorflow.org/api_docs/python/tf/clip_by_global_norm
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.gradients import UnusedGradientClip
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, Site, last_name
+from clipcheck.outline.shapes import VALUE_CLIPS
 from clipcheck.rule import Rule, note
 
 
 class ClippedGradientsUnused(Rule):
     code = "CLP204"
     name = "clipped-gradients-unused"
-    screen = re.compile(rb"\A(?=[\s\S]*?(?:\bapply|autograd))[\s\S]*?(?:clip|clamp)")
+    screen = (rb"clip|clamp", rb"apply|autograd")
     why = (
         "The clip returns new gradients and leaves the ones that it is given as they are. The update is made with "
         "those: nothing is clipped."
     )
     advice = "Apply the clipped gradients."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(map(_may_clip_a_list, outline.calls(_RETURNING)))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for unused in script.all(UnusedGradientClip):
@@ -72,3 +77,18 @@ def _fix(unused: UnusedGradientClip) -> Fix | None:
     if unused.remedy is None:
         return None
     return unsafe("Apply the clipped gradients", Replace(unused.remedy.place.node, unused.remedy.code))
+
+
+_RETURNING = frozenset({*VALUE_CLIPS, "clip_by_norm", "clip_by_average_norm", "clip_by_global_norm"})
+
+
+def _may_clip_a_list(site: Site) -> bool:
+    """Whether it clips a list of gradients, or each of one in a comprehension or a loop."""
+    if site.name == "clip_by_global_norm":
+        return True
+    above = list(site.above)
+    if any(isinstance(node, (ast.ListComp, ast.GeneratorExp)) for node in above):
+        return True
+    is_appended = any(isinstance(node, ast.Call) and last_name(node.func) == "append" for node in above)
+    is_in_loop = any(isinstance(node, (ast.For, ast.AsyncFor)) for node in above)
+    return is_in_loop and (is_appended or site.name not in VALUE_CLIPS)

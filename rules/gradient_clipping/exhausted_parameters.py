@@ -43,7 +43,7 @@ https://docs.python.org/3/glossary.html#term-generator-iterator
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
@@ -51,18 +51,29 @@ from clipcheck.finding import Finding
 from clipcheck.model.code import Call, Code
 from clipcheck.model.gradients import ExhaustedIterator
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, Site, last_name, walk
+from clipcheck.outline.constants import given
 from clipcheck.rule import Rule, note
 
 
 class ExhaustedParameters(Rule):
     code = "CLP205"
     name = "exhausted-parameters"
-    screen = re.compile(rb"clip_grad|\.grad\.")
+    screen = (rb"grad", rb"clip_grad|\.grad\.")
     why = (
         "An iterator can be walked once. Whoever walks it afterwards finds nothing in it, and no error says so: a clip "
         "of nothing clips nothing."
     )
     advice = "Keep a list: `list(...)` where the iterator is made."
+
+    def candidate(self, outline: Outline) -> bool:
+        if outline.has(rb"\.grad\.") and any(map(_may_change_gradients, walk(outline.tree))):
+            return True
+        return any(
+            _may_walk_iterator(target, outline) and not _is_made_for(target, site)
+            for site in outline.calls(_CLIPS)
+            if (target := site.argument(0, "parameters")) is not None
+        )
 
     def check(self, script: Script) -> Iterator[Finding]:
         for iterator in script.all(ExhaustedIterator):
@@ -110,3 +121,63 @@ def _listed(iterator: ExhaustedIterator) -> Fix:
 def _lines(lines: list[int]) -> str:
     numbers = [str(line) for line in lines]
     return f"line {numbers[0]}" if len(numbers) == 1 else f"lines {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+_CLIPS = frozenset({"clip_grad_norm", "clip_grad_norm_", "clip_grad_value_"})
+_ONE_SHOT = frozenset(
+    "parameters named_parameters buffers named_buffers filter map chain from_iterable iter zip enumerate modules "
+    "children".split()
+)
+"""What makes an iterator that can be walked once."""
+
+
+def _may_walk_iterator(target: ast.expr | None, outline: Outline) -> bool:
+    """Whether something walks a name that may stand for such an iterator."""
+    if isinstance(target, (ast.ListComp, ast.GeneratorExp)):
+        return _may_walk_iterator(target.generators[0].iter, outline)
+    if isinstance(target, ast.Call) and isinstance(target.func, ast.Name) and target.args:
+        return _may_walk_iterator(target.args[-1], outline)
+    if not isinstance(target, (ast.Name, ast.Attribute)):
+        return False
+    seen = {last_name(target)}
+    todo = list(seen)
+    while todo:
+        for value in given(outline, todo.pop()):
+            if isinstance(value, ast.GeneratorExp) or (
+                isinstance(value, ast.Call) and last_name(value.func) in _ONE_SHOT
+            ):
+                return True
+            if isinstance(value, (ast.Name, ast.Attribute)) and last_name(value) not in seen:
+                seen.add(last_name(value))
+                todo.append(last_name(value))
+    return False
+
+
+def _is_made_for(target: ast.expr, site: Site) -> bool:
+    """Whether a name is given its value in each pass of the loop, and nothing but the clip reads it."""
+    if not isinstance(target, ast.Name):
+        return False
+    same = [node for node in walk(site.home) if isinstance(node, ast.Name) and node.id == target.id]
+    if len([node for node in same if isinstance(node.ctx, ast.Load)]) != 1:
+        return False
+    loop = next((n for n in site.above if isinstance(n, (ast.For, ast.AsyncFor, ast.While, ast.FunctionDef))), None)
+    made = [n.value for n in walk(loop) if isinstance(n, ast.Assign) and target.id in _bound(n)] if loop else []
+    return bool(made) and not any(
+        isinstance(each, (ast.Name, ast.Attribute)) for value in made for each in _chosen(value)
+    )
+
+
+def _bound(assign: ast.Assign) -> set[str]:
+    return {target.id for target in assign.targets if isinstance(target, ast.Name)}
+
+
+def _chosen(value: ast.expr) -> list[ast.expr]:
+    """What a value may be, one branch or the other."""
+    return [*_chosen(value.body), *_chosen(value.orelse)] if isinstance(value, ast.IfExp) else [value]
+
+
+def _may_change_gradients(node: ast.AST) -> bool:
+    """`for p in params: p.grad.mul_(…)`."""
+    if not isinstance(node, ast.For) or not isinstance(node.iter, ast.Name):
+        return False
+    return any(isinstance(below, ast.Attribute) and below.attr == "grad" for below in walk(node))

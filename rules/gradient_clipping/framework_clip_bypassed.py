@@ -25,15 +25,16 @@ optimizer.step()
 ```
 
 ## Fix
-Accelerate: `accelerator.clip_grad_norm_` and `accelerator.clip_grad_value_`, which do the same and unscale or gather
-first. Safe: without a scaler and shards nothing changes. FSDP: `model.clip_grad_norm_(…)`, unsafe, because what is
-trained changes. Fabric: `fabric.clip_gradients(…)`, unsafe too. Manual for DeepSpeed (`"gradient_clipping"` in its
-configuration) and Lightning (`gradient_clip_val=` of the Trainer).
+Accelerate: `accelerator.clip_grad_norm_`, which does the same and unscales or gathers first. Safe: without a scaler and
+shards nothing changes. `accelerator.clip_grad_value_` is unsafe: launched with FSDP or DeepSpeed it raises. FSDP:
+`model.clip_grad_norm_(…)`, unsafe, because what is trained changes. Fabric: `fabric.clip_gradients(…)`, unsafe too.
+Manual for DeepSpeed (`"gradient_clipping"` in its configuration) and Lightning (`gradient_clip_val=` of the Trainer).
 
 ## Not flagged
-FSDP 2 (`fully_shard`), which is right with torch's clip, and clips by value under FSDP; gradients that were unscaled
-before; Lightning's manual optimization and its hooks `on_before_optimizer_step` and `configure_gradient_clipping`;
-Fabric in full precision on whole gradients; a threshold of infinity, which only measures.
+FSDP 2 (`fully_shard`), which is right with torch's clip, and clips by value under FSDP; DeepSpeed in full precision
+without ZeRO; gradients that were unscaled before; Lightning's manual optimization and its hooks
+`on_before_optimizer_step` and `configure_gradient_clipping`; Fabric in full precision on whole gradients; a threshold
+of infinity, which only measures.
 
 ## Sources
 https://huggingface.co/docs/accelerate/package_reference/accelerator#accelerate.Accelerator.clip_grad_norm_
@@ -43,13 +44,13 @@ https://www.deepspeed.ai/docs/config-json/#gradient-clipping
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, safe, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.trainers import BypassedClip
+from clipcheck.outline import Outline
 from clipcheck.rule import Rule, note
 
 _WHY = {
@@ -80,12 +81,13 @@ _OWNS = {
 class FrameworkClipBypassed(Rule):
     code = "CLP210"
     name = "framework-clip-bypassed"
-    screen = re.compile(
-        rb"\A(?=[\s\S]*?clip_grad)[\s\S]*?"
-        rb"(?:accelerator|\bdeepspeed\b|[Ff]abric|FullyShardedDataParallel|training_step)"
-    )
+    screen = (rb"clip_grad", rb"accelerator|deepspeed|abric|FullyShardedDataParallel|training_step")
     why = "The trainer keeps the gradients in a shape of its own: what torch's clip sees is not what the step uses."
     advice = "Use the trainer's own clip."
+
+    def candidate(self, outline: Outline) -> bool:
+        sites = outline.calls({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
+        return any(site.receiver is None or site.root in outline.imported for site in sites)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clip in script.all(BypassedClip):
@@ -105,12 +107,12 @@ def _message(clip: BypassedClip) -> str:
         return f"{words} runs before the backward pass of its step, which Lightning does"
     if clip.trainer == "FSDP":
         return f"{words} takes the norm of this process's shard for the norm of the whole gradient"
-    return f"{words} clips past {clip.trainer}, whose `{clip.owner.words}` made the gradients"
+    return f"{words} clips past {clip.trainer}, which owns the gradients (`{clip.owner.words}`)"
 
 
 def _fix(clip: BypassedClip) -> Fix | None:
     if not clip.instead:
         return None
-    make = safe if clip.trainer == "Accelerate" else unsafe
     new = clip.instead[0][1]
+    make = safe if clip.trainer == "Accelerate" and not new.endswith("_value_") else unsafe
     return make(f"Use `{new}`", *(Replace(code.node, text) for code, text in clip.instead))

@@ -34,7 +34,6 @@ https://www.tensorflow.org/api_docs/python/tf/clip_by_global_norm
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, safe
@@ -47,7 +46,7 @@ from clipcheck.rule import Rule, note
 class GlobalNormNotUnpacked(Rule):
     code = "CLP206"
     name = "global-norm-not-unpacked"
-    screen = re.compile(rb"clip_by_global_norm")
+    screen = (rb"clip_by_global_norm",)
     why = (
         "`tf.clip_by_global_norm` returns the list of clipped gradients and their norm. Used as one list, the pair "
         "gives the first variable all gradients and the second the norm, which raises an error at the first step."

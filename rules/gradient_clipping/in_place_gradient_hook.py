@@ -35,7 +35,6 @@ https://pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import AppendToBody, Fix, Replace, unsafe
@@ -48,7 +47,7 @@ from clipcheck.rule import Rule, note
 class InPlaceGradientHook(Rule):
     code = "CLP214"
     name = "in-place-gradient-hook"
-    screen = re.compile(rb"register_(?:hook|full_backward_hook|backward_hook)")
+    screen = (rb"register_hook|register_full_backward_hook|register_backward_hook",)
     why = (
         "During the backward pass one tensor may be the gradient of several parameters: a hook that changes it in "
         "place changes them all, or fails where it is an expanded view."

@@ -39,7 +39,7 @@ https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.ht
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, safe, unsafe
@@ -47,6 +47,9 @@ from clipcheck.finding import Finding
 from clipcheck.model.gradients import MisdirectedClip, NotParameters
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences, shown
+from clipcheck.outline import Outline, Site, last_name
+from clipcheck.outline.constants import given, parts
+from clipcheck.outline.order import gradient_clips, has_one_optimizer
 from clipcheck.rule import Rule, note
 
 _SILENT = "Tensors that have no `.grad` of their own are left out without a word: nothing is clipped."
@@ -68,9 +71,13 @@ _WHAT = {
 class WrongClipTarget(Rule):
     code = "CLP209"
     name = "wrong-clip-target"
-    screen = re.compile(rb"clip_grad|\.grad\b")
+    screen = (rb"clip|clamp", rb"clip_|grad")
     why = "The clip changes gradients that this step does not use, and leaves those that it uses as they are."
     advice = "Clip the gradients of the parameters that the next step updates."
+
+    def candidate(self, outline: Outline) -> bool:
+        sites = gradient_clips(outline)
+        return any(_may_be_wrong(site, outline) or _may_be_of_other(site, outline) for site in sites)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for wrong in script.all(MisdirectedClip):
@@ -145,3 +152,49 @@ def _fix(wrong: MisdirectedClip) -> Fix | None:
         return None
     fix = unsafe if wrong.is_silent else safe
     return fix("Hand over the parameters", Replace(wrong.remedy.place.node, wrong.remedy.code))
+
+
+_MODEL = rb"\.\s*(?:named_)?parameters\s*\("
+_OPTIMIZERS = rb"\b(\w*(?:[oO]ptim|[aA]dam|SGD|RMSprop|Adafactor|Prodigy)\w*)\s*\("
+_LISTERS = frozenset({"list", "tuple", "filter", "chain", "iter", "sorted", "set"})
+
+
+def _may_be_wrong(site: Site, outline: Outline) -> bool:
+    """Whether what is clipped may be something else than parameters."""
+    target = site.argument(0, "parameters") if site.name.startswith("clip_grad") else None
+    return target is not None and _is_strange(target, outline, set())
+
+
+def _is_strange(node: ast.expr, outline: Outline, seen: set[str]) -> bool:
+    if isinstance(node, ast.Call):
+        name = last_name(node.func)
+        if name in _LISTERS and node.args:
+            return any(_is_strange(argument, outline, seen) for argument in node.args)
+        return name != "parameters"
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        name = last_name(node)
+        if name in seen:
+            return False
+        values = given(outline, name)
+        return not values or any(_is_strange(value, outline, seen | {name}) for value in values)
+    if isinstance(node, ast.IfExp):
+        return any(_is_strange(branch, outline, seen) for branch in (node.body, node.orelse))
+    if isinstance(node, ast.BinOp):
+        return any(_is_strange(side, outline, seen) for side in (node.left, node.right))
+    return not isinstance(node, (ast.Constant, ast.Lambda))
+
+
+def _may_be_of_other(site: Site, outline: Outline) -> bool:
+    """Whether the next step may update another model than the one that is clipped."""
+    target = site.argument(0, "parameters")
+    if len(outline.before(_MODEL)) < 2 or target is None:
+        return False
+    makers = outline.calls(outline.found(_OPTIMIZERS))
+    trained = {name for call in makers for argument in call.call.args for name in _models(argument, outline)}
+    return not has_one_optimizer(outline) or not _models(target, outline) <= trained
+
+
+def _models(node: ast.expr, outline: Outline) -> set[str]:
+    """The names of what parameters are taken from."""
+    called = (part.func for part in parts(outline, node) if isinstance(part, ast.Call))
+    return {last_name(f.value) for f in called if isinstance(f, ast.Attribute) and f.attr == "parameters"}

@@ -33,7 +33,6 @@ https://pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, safe
@@ -48,7 +47,7 @@ _API = "torch.nn.utils.clip_grad_norm"
 class DeprecatedClipGradNorm(Rule):
     code = "CLP602"
     name = "deprecated-clip-grad-norm"
-    screen = re.compile(rb"\bclip_grad_norm\b")
+    screen = (rb"clip_grad_norm", rb"\bclip_grad_norm\b")
     severity = Severity.WARNING
     why = (
         "`clip_grad_norm` has been a deprecated alias since PyTorch 0.4: every call warns, and a later release may "

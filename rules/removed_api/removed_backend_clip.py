@@ -38,7 +38,6 @@ https://keras.io/guides/migrating_to_keras_3/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Edit, Fix, NeedImport, Replace, safe
@@ -46,6 +45,7 @@ from clipcheck.finding import Finding
 from clipcheck.model.code import Call
 from clipcheck.model.script import Script
 from clipcheck.model.uses import ApiImport, ApiUse
+from clipcheck.outline import Outline
 from clipcheck.rule import Rule, note
 
 _API = "keras.backend.clip"
@@ -56,12 +56,21 @@ _KEYWORDS = {"min_value": "x_min", "max_value": "x_max"}
 class RemovedBackendClip(Rule):
     code = "CLP601"
     name = "removed-backend-clip"
-    screen = re.compile(rb"\A(?=[\s\S]*?backend)[\s\S]*?\bclip\b")
+    screen = (rb"backend", rb"clip", rb"keras")
     why = (
         "Keras 3 has no tensor functions in `keras.backend` any more: the line raises an AttributeError when it runs, "
         "in a constraint or a loss in the middle of the first training step."
     )
     advice = "Use `keras.ops.clip`, which works on every backend."
+
+    def candidate(self, outline: Outline) -> bool:
+        modules = {
+            "backend",
+            *outline.found(rb"\bbackend\s+as\s+(\w+)"),
+            *outline.found(rb"(\w+)\s*=\s*[\w.]*\bbackend\b"),
+        }
+        names = rb"|".join(name.encode() for name in sorted(modules))
+        return outline.has(rb"\b(?:%s)\s*\.\s*clip\b|backend\S*\s+import\b[^;]*?\bclip\b|import\s*\*" % names)
 
     def check(self, script: Script) -> Iterator[Finding]:
         if script.targets.keras_2:

@@ -29,7 +29,6 @@ https://github.com/keras-team/keras/wiki/Keras-2.0-release-notes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Replace, safe
@@ -42,7 +41,7 @@ from clipcheck.rule import Rule
 class RemovedConstraintArgument(Rule):
     code = "CLP603"
     name = "removed-constraint-argument"
-    screen = re.compile(rb"\b[WbU]_constraint\b")
+    screen = (rb"_constraint", rb"\b[WbU]_constraint\b")
     why = (
         "Keras 2 renamed the constraint arguments of Keras 1, and Keras 3 does not know the old names: "
         "making the layer raises a ValueError."

@@ -35,7 +35,6 @@ https://keras.io/api/optimizers/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Remove, Replace, unsafe
@@ -48,7 +47,7 @@ from clipcheck.rule import Rule, note
 class RemovedOptimizerOverride(Rule):
     code = "CLP604"
     name = "removed-optimizer-override"
-    screen = re.compile(rb"def\s+(?:get_updates|get_gradients)\b")
+    screen = (rb"clip|clamp", rb"get_updates|get_gradients", rb"def\s+(?:get_updates|get_gradients)\b")
     why = (
         "Keras 3 calls neither `get_updates` nor `get_gradients`: on top of `Adam` and its like the override is dead "
         "code and nothing is clipped, on top of `Optimizer` training raises a NotImplementedError."

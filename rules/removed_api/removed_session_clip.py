@@ -36,7 +36,6 @@ https://www.tensorflow.org/guide/migrate
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Remove, Replace, safe
@@ -49,7 +48,7 @@ from clipcheck.rule import Rule, note
 class RemovedSessionClip(Rule):
     code = "CLP605"
     name = "removed-session-clip"
-    screen = re.compile(rb"\bSession\b|\bInteractiveSession\b")
+    screen = (rb"Session", rb"clip|clamp")
     why = (
         "TensorFlow 2 has no sessions: the line raises an AttributeError. Operations are worked out as they are called."
     )

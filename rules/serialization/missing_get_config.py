@@ -49,13 +49,16 @@ https://keras.io/api/layers/constraints/#creating-custom-weight-constraints
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import AppendToBody, Edit, Fix, safe
 from clipcheck.finding import Finding
 from clipcheck.model.classes import CustomClass, InitParameter
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline
+from clipcheck.outline.order import CLIPS_OF_GRADIENTS
+from clipcheck.outline.shapes import VALUE_CLIPS
 from clipcheck.rule import Rule, note
 
 from ._writing import entries, listed, take_kwargs
@@ -64,12 +67,18 @@ from ._writing import entries, listed, take_kwargs
 class MissingGetConfig(Rule):
     code = "CLP501"
     name = "missing-get-config"
-    screen = re.compile(rb"(?s)\A(?=.*__init__)(?=.*(?:onstraint|clip))(?=.*keras)")
+    screen = (rb"keras", rb"onstraint|clip", rb"__init__")
     why = (
         "Keras saves a custom object as what `get_config` returns, and calls its class with that to load it. What is "
         "not in it comes back as the default, silently, or makes loading fail."
     )
     advice = "Give the class a `get_config` that returns each parameter of its `__init__`."
+
+    def candidate(self, outline: Outline) -> bool:
+        if outline.has(_CONSTRAINT):
+            return True
+        sites = outline.calls(VALUE_CLIPS | CLIPS_OF_GRADIENTS)
+        return any(isinstance(above, ast.ClassDef) for site in sites for above in site.above)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for custom in script.all(CustomClass):
@@ -149,3 +158,7 @@ class MissingGetConfig(Rule):
             body = f"    config = {custom.super_call}.get_config()\n    config.update({display})\n    return config"
         edits.append(AppendToBody(custom.node, f"def get_config(self):\n{body}"))
         return safe(f"Write `get_config` for `{custom.name}`", *edits)
+
+
+_CONSTRAINT = rb"class\s+\w+\s*\([^)]*(?:onstraint|Norm|Neg)|(?:onstraint|Norm|Neg)\s+as\b|=\s*[\w.]*onstraint\b"
+"""A class on top of a constraint, perhaps under another name."""

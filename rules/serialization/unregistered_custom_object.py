@@ -59,7 +59,7 @@ class UnregisteredCustomObject(Rule):
     code = "CLP503"
     name = "unregistered-custom-object"
     severity = Severity.WARNING
-    screen = re.compile(rb"(?s)\A(?=.*(?:onstraint|clip))(?=.*keras)(?=.*(?:\.save\b|save_model|ModelCheckpoint))")
+    screen = (rb"keras", rb"onstraint|clip", rb"\.save\b|save_model|ModelCheckpoint")
     why = (
         "The file holds the name of the class only. Loading it raises a TypeError, because Keras looks that name up "
         "among the classes that are registered, and nowhere else."

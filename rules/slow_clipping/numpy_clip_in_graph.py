@@ -39,13 +39,17 @@ https://www.tensorflow.org/guide/function
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
+from itertools import pairwise
 
 from clipcheck.edit import Edit, Fix, NeedImport, Replace, safe, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.slow_clips import NumpyInGraph
+from clipcheck.outline import Outline, last_name
+from clipcheck.outline.constants import sources
+from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule
 
 _CLIP = {"torch": "torch.clamp", "tensorflow": "tensorflow.clip_by_value", "keras": "keras.ops.clip"}
@@ -54,15 +58,15 @@ _CLIP = {"torch": "torch.clamp", "tensorflow": "tensorflow.clip_by_value", "kera
 class NumpyClipInGraph(Rule):
     code = "CLP402"
     name = "numpy-clip-in-graph"
-    screen = re.compile(
-        rb"(?s)\A(?=.*numpy)(?=.*(?:\.\s*clip\b|import[^\n]{0,200}\bclip\b|numpy\s*\(\s*\)))"
-        rb"(?=.*clip)(?=.*(?:def\s+(?:call|__call__|forward|train_step|test_step)\b|@[\w.]*function\b|compile\s*\())"
-    )
+    screen = (rb"clip|clamp", rb"numpy", rb"torch|tensorflow|keras")
     why = (
         "NumPy knows neither graphs nor gradients: the line raises while the framework traces the model, or for a "
         "tensor that requires a gradient; run eagerly, what lies before the clip does not learn."
     )
     advice = "Clip with the framework's own function: `keras.ops.clip`, `tf.clip_by_value`, `torch.clamp`."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(_may_be_in_graph(clip, outline) for clip in value_clips(outline) if not clip.in_place)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clip in script.all(NumpyInGraph):
@@ -88,3 +92,29 @@ class NumpyClipInGraph(Rule):
         edits: list[Edit] = [Replace(found.replaced.node, text)]
         edits += [NeedImport(module, name) for module, name in spelled.imports]
         return (unsafe if found.detached or found.eager else safe)(f"Write `{' '.join(text.split())}`", *edits)
+
+
+_TRACING = frozenset({"function"})
+_METHODS = frozenset({"call", "__call__", "forward", "backward", "train_step", "test_step"})
+
+
+def _may_be_in_graph(clip: Clip, outline: Outline) -> bool:
+    """Whether it may take something to NumPy in a function that a framework runs."""
+    above = list(clip.site.above)
+    if not any(_may_be_traced(node, parent, outline) for node, parent in pairwise(above)):
+        return False
+    if clip.may_be_of_numpy(outline):
+        return True
+    made = sources(outline, clip.subject) if outline.has(rb"numpy\s*\(") else []
+    return any(isinstance(node, ast.Call) and last_name(node.func) == "numpy" for node in made)
+
+
+def _may_be_traced(node: ast.AST, parent: ast.AST, outline: Outline) -> bool:
+    if isinstance(node, ast.Lambda):
+        return isinstance(parent, (ast.Call, ast.keyword))
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    decorators = {last_name(getattr(decorator, "func", decorator)) for decorator in node.decorator_list}
+    if decorators & outline.aliases(_TRACING):
+        return True
+    return node.name in _METHODS or [a.arg for a in node.args.args[:1]] == ["y_true"]

@@ -23,9 +23,9 @@ loss.backward()
 ```
 
 ## Fix
-In torch, the mean of the square becomes the Huber loss, which is the same inside the bounds. Unsafe: what lies outside
-of them is now learnt from. Otherwise, and for a clipped loss, manual: drop the clip, and clip the gradients if it was
-to keep the steps small.
+The mean of the square becomes the Huber loss, which is the same inside the bounds: in torch, and in Keras, where it is
+the mean over the last axis. Unsafe: what lies outside of them is now learnt from. Otherwise, and for a clipped loss,
+manual: drop the clip, and clip the gradients if it was to keep the steps small.
 
 ## Not flagged
 Hinge losses and floors (a lower bound only), the clipped ratio and the clipped value of PPO (a maximum or minimum with
@@ -40,25 +40,34 @@ https://www.nature.com/articles/nature14236
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, NeedImport, Remove, Replace, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks.losses import REDUCTIONS, SCALAR_LOSSES
 from clipcheck.model.losses import ClampedLoss
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, last_name
+from clipcheck.outline.constants import may_be, numbers, sources
+from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule, note
 
 
 class ClampedLossRule(Rule):
     code = "CLP307"
     name = "clamped-loss"
-    screen = re.compile(rb"clamp|clip")
+    screen = (rb"clip|clamp", rb"(?i)loss|cost|\btd|err|residual|objective|criterion|-")
     why = (
         "A clip is constant outside its bounds, so the gradient is exactly zero there: the largest errors, which "
         "matter most, change nothing."
     )
     advice = "Drop the clip; to keep the steps small, clip the gradients after the backward pass."
+
+    def candidate(self, outline: Outline) -> bool:
+        clips = (clip for clip in value_clips(outline) if clip.site.root not in ("np", "numpy"))
+        return any(_may_be_clipped_loss(clip, outline) or _may_be_clipped_error(clip, outline) for clip in clips)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clamped in script.all(ClampedLoss):
@@ -90,3 +99,53 @@ def _fix(clamped: ClampedLoss) -> Fix | None:
         *(Remove(statement.node) for statement in huber.obsolete),
         *(NeedImport(module, name) for module, name in huber.code.imports),
     )
+
+
+_LOSS = re.compile(r"(?i)loss|cost")
+_ERROR = re.compile(r"(?i)td|err|residual")
+_SQUARE = rb"\*\*|\b(?:pow|power|square|sqr)\b|\b([\w.]+)\s*\*\s*\1\b"
+_LOSSES = frozenset(name.rpartition(".")[2] for name in SCALAR_LOSSES)
+_SUMS = frozenset(name.rpartition(".")[2] for name in REDUCTIONS)
+
+
+def _may_be_clipped_loss(clip: Clip, outline: Outline) -> bool:
+    """A loss, by its name or by what makes it, under a bound that is known."""
+    is_loss = _may_be_loss(clip.subject, outline)
+    return is_loss and may_be(outline, clip.high, lambda high: True)
+
+
+def _may_be_loss(node: ast.expr, outline: Outline) -> bool:
+    if not isinstance(node, ast.Call):
+        return _LOSS.search(last_name(node)) is not None
+    name = last_name(node.func)
+    if name in _SUMS:
+        inner = [*node.args[:1], *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
+        return any(_may_be_loss(each, outline) for each in inner)
+    return name in outline.aliases(_LOSSES) or outline.has(rb"Loss\b")
+
+
+_HUGE = 1e4
+
+
+def _is_part_of_more(parent: ast.AST) -> bool:
+    """Whether the clipped error is added to something, or multiplied with it, before it could be squared."""
+    return isinstance(parent, ast.BinOp) and not isinstance(parent.op, (ast.Pow, ast.Mult))
+
+
+def _may_be_clipped_error(clip: Clip, outline: Outline) -> bool:
+    """A difference, or an error by its name, that is clipped on both sides and may be squared."""
+    if clip.high is None or not outline.has(_SQUARE) or _is_part_of_more(clip.site.parent):
+        return False
+    if isinstance(clip.high, ast.Constant) and isinstance(clip.high.value, (int, float)) and clip.high.value >= _HUGE:
+        return False
+    origins = sources(outline, clip.subject)
+    is_difference = any(isinstance(origin, ast.BinOp) and isinstance(origin.op, ast.Sub) for origin in origins)
+    if not is_difference and not _ERROR.search(last_name(clip.subject)):
+        return False
+    if clip.low is None or may_be(outline, clip.low, lambda low: low == 0):
+        return any(isinstance(origin, ast.Call) and "abs" in last_name(origin.func) for origin in origins)
+    lows, highs = numbers(outline, clip.low), numbers(outline, clip.high)
+    if lows.may(lambda low: highs.may(lambda high: low == -high)):
+        return True
+    low, high = (ast.unparse(bound).replace(" ", "") for bound in (clip.low, clip.high))
+    return low == f"-{high}" or low.replace("min", "max").replace("low", "high") == high

@@ -45,25 +45,31 @@ https://docs.pytorch.org/docs/stable/generated/torch.clamp.html
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.thresholds import DetachedThreshold
+from clipcheck.outline import Outline, last_name
+from clipcheck.outline.constants import may_be_learned, parts
+from clipcheck.outline.shapes import value_clips
 from clipcheck.rule import Rule, note
 
 
 class DetachedThresholdRule(Rule):
     code = "CLP308"
     name = "detached-threshold"
-    screen = re.compile(rb"(?s)\A(?=.*cl(?:am|i)p).*(?:Parameter|add_weight|add_variable|[Vv]ariable)")
+    screen = (rb"clip|clamp", rb"Parameter|add_weight|add_variable|ariable")
     why = (
         "A threshold learns through the gradient of the clip with respect to its bound. A plain number has none: the "
         "threshold keeps its initial value for the whole training, and nothing warns."
     )
     advice = "Hand the threshold itself to the clip, so that its gradient flows."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(_may_be_detached(bound, outline) for clip in value_clips(outline) for bound in clip.bounds)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for use in script.all(DetachedThreshold):
@@ -83,3 +89,22 @@ class DetachedThresholdRule(Rule):
             f"Pass `{use.learnable.name}` itself to the clip",
             *(Replace(code.node, text) for code, text in use.replacements),
         )
+
+
+_DETACHES = frozenset(
+    "item detach numpy tolist float int get_value eval stop_gradient convert_to_numpy get_static_value float32 float64 "
+    "array asarray".split()
+)
+_FROZEN = frozenset({"get_value", "eval"})
+
+
+def _may_be_detached(bound: ast.expr, outline: Outline) -> bool:
+    """Whether a bound may be a learned one without its gradient, or what a graph has read once."""
+    if isinstance(bound, ast.Constant):
+        return False
+    made = list(parts(outline, bound))
+    called = {last_name(part.func) for part in made if isinstance(part, ast.Call)}
+    is_detached = bool(called & outline.aliases(_DETACHES)) or any(
+        isinstance(part, ast.Attribute) and part.attr == "data" for part in made
+    )
+    return is_detached and (bool(called & outline.aliases(_FROZEN)) or may_be_learned(outline, bound))

@@ -41,7 +41,7 @@ https://numpy.org/doc/stable/reference/generated/numpy.clip.html
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
@@ -49,18 +49,23 @@ from clipcheck.finding import Finding
 from clipcheck.model.clips import Fate, ValueClip
 from clipcheck.model.rebindings import LoopRebinding
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline
+from clipcheck.outline.shapes import Clip, is_surely_read, is_thrown_away, names_in, rebound_name, value_clips
 from clipcheck.rule import Rule
 
 
 class DiscardedClip(Rule):
     code = "CLP301"
     name = "discarded-clip"
-    screen = re.compile(rb"clamp|clip")
+    screen = (rb"clip|clamp",)
     why = (
         "The call does not change its argument, it returns a clipped copy. Nothing keeps the copy here, so the values "
         "that were to be bounded stay as they are, without any error."
     )
     advice = "Clip in place, or use the value that the call returns."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(_may_be_lost(clip) for clip in value_clips(outline) if not clip.in_place)
 
     def check(self, script: Script) -> Iterator[Finding]:
         in_loops = {rebinding.clip for rebinding in script.all(LoopRebinding)}
@@ -93,3 +98,14 @@ def _fix(clip: ValueClip) -> Fix | None:
     if clip.remedy is None:
         return None
     return unsafe(f"Write `{clip.remedy.words}`", Replace(clip.remedy.replaces.node, clip.remedy.code))
+
+
+def _may_be_lost(clip: Clip) -> bool:
+    if is_thrown_away(clip.site):
+        return True
+    bound = rebound_name(clip.site)
+    if bound is None:
+        return False
+    name, value = bound
+    clipped = names_in(clip.subject, value.generators[0].iter if isinstance(value, ast.ListComp) else None)
+    return name in clipped and not is_surely_read(clip.site, name)

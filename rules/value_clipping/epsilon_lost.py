@@ -42,13 +42,15 @@ https://keras.io/api/utils/config_utils/#epsilon-function
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.singularities import LostEpsilon, Singularity
+from clipcheck.outline import Outline
+from clipcheck.outline.constants import may_be
+from clipcheck.outline.shapes import value_clips
 from clipcheck.rule import Rule, note
 
 _HELD = {"float32": "1e-7", "float16": "1e-3", "bfloat16": "1e-2"}
@@ -57,12 +59,16 @@ _HELD = {"float32": "1e-7", "float16": "1e-3", "bfloat16": "1e-2"}
 class EpsilonLost(Rule):
     code = "CLP305"
     name = "epsilon-lost"
-    screen = re.compile(rb"clamp|clip")
+    screen = (rb"clip|clamp",)
     why = (
         "Just below 1 the number format has too few digits for `1 - eps`: it is rounded to 1, so the clip lets p = 1 "
         "through, and what follows is infinite there. From then on the loss and the weights are NaN."
     )
     advice = "Use an epsilon that the format can hold (1e-7 in float32), or a loss that takes logits."
+
+    def candidate(self, outline: Outline) -> bool:
+        most = 2**-9 if outline.has(rb"float16|[hH]alf") else 2**-25
+        return any(may_be(outline, clip.high, lambda high: 0 < 1 - high <= most) for clip in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for lost in script.all(LostEpsilon):

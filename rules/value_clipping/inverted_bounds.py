@@ -36,14 +36,17 @@ https://numpy.org/doc/stable/reference/generated/numpy.clip.html
 
 from __future__ import annotations
 
+import ast
 import math
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.clips import Bound, ValueClip
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline
+from clipcheck.outline.constants import numbers
+from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule
 
 _RETURNS = {
@@ -58,12 +61,15 @@ _RETURNS = {
 class InvertedBounds(Rule):
     code = "CLP303"
     name = "inverted-bounds"
-    screen = re.compile(rb"clamp|clip")
+    screen = (rb"clip|clamp",)
     why = (
         "No value lies between such bounds, and no framework raises an error: every element gets the same value, "
         "the upper bound in torch, JAX and NumPy, the lower one in TensorFlow."
     )
     advice = "Give the lower bound first and the upper bound second."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(_may_be_inverted_or_one(clip, outline) for clip in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clip in script.all(ValueClip):
@@ -111,3 +117,13 @@ def _shown(bound: Bound) -> str:
 
 def _returned(clip: ValueClip) -> str:
     return f"{_RETURNS.get(clip.library, 'it returns one of the bounds')} everywhere"
+
+
+def _may_be_inverted_or_one(clip: Clip, outline: Outline) -> bool:
+    if clip.low is None or clip.high is None:
+        return False
+    low, high = ast.unparse(clip.low), ast.unparse(clip.high)
+    if low == high:
+        return True
+    lows, highs = numbers(outline, clip.low), numbers(outline, clip.high)
+    return low != f"-{high}" and lows.may(lambda low: highs.may(lambda high: low > high))

@@ -35,25 +35,34 @@ https://docs.pytorch.org/docs/stable/generated/torch.log.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.singularities import Singularity
+from clipcheck.outline import Outline
+from clipcheck.outline.constants import may_be
+from clipcheck.outline.shapes import LOGARITHMS, may_reach, value_clips
 from clipcheck.rule import Rule, note
 
 
 class LogOfUnguardedClip(Rule):
     code = "CLP306"
     name = "log-of-unguarded-clip"
-    screen = re.compile(rb"clamp|clip")
+    screen = (rb"clip|clamp", rb"\blog(?:2|10|1p)?\b")
     why = (
         "The clip moves everything that is out of range right onto its bound, where the logarithm is -inf and its "
         "gradient infinite. One such value is enough to make the loss NaN."
     )
     advice = "Clip to a small epsilon above 0 (and below 1 where the logarithm of `1 - p` is taken), such as 1e-7."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(
+            may_reach(clip, outline, LOGARITHMS)
+            for clip in value_clips(outline)
+            if may_be(outline, clip.low, lambda low: low == 0) or may_be(outline, clip.high, lambda high: high == 1)
+        )
 
     def check(self, script: Script) -> Iterator[Finding]:
         seen = set()

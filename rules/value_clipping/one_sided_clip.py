@@ -35,26 +35,38 @@ https://docs.pytorch.org/docs/stable/generated/torch.clamp.html
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 from clipcheck.finding import Finding
 from clipcheck.model.clips import OneSidedClip
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, last_name
+from clipcheck.outline.shapes import Clip, may_be_gradient, value_clips
 from clipcheck.rule import Rule
+
+_MASK = rb"\[[\s(]*([\w.]+)\s*[<>][^\]]*\]\s*=(?!=)"
+"""`g[g > c] = c`."""
 
 
 class OneSidedClipRule(Rule):
     code = "CLP304"
     name = "one-sided-clip"
-    screen = re.compile(
-        rb"clip|clamp|\A(?=[\s\S]*?(?:grad|\bg))[\s\S]*?(?:\b(?:minimum|maximum)\b|\[[^\[\]=]*[<>]=?[^\[\]]*\]\s*=)"
-    )
+    screen = (rb"torch|tensorflow|keras|theano|numpy|jax", (rb"clip|clamp|minimum|maximum", _MASK))
     why = (
         "Gradients have both signs: those beyond the side that is left open stay as large as they are, and training "
         "gets an unwanted direction on top."
     )
     advice = "Bound both sides: for gradients between minus the threshold and the threshold."
+
+    def candidate(self, outline: Outline) -> bool:
+        if outline.has(rb"clip|clamp") and any(_may_be_one_sided(clip, outline) for clip in value_clips(outline)):
+            return True
+        extremes = outline.calls(_UPPER | _LOWER) if outline.has(rb"minimum|maximum") else ()
+        if any(_GRADIENT.search(last_name(argument)) for site in extremes for argument in site.call.args):
+            return True
+        return any(_GRADIENT.search(name) for name in outline.found(_MASK))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clip in script.all(OneSidedClip):
@@ -75,3 +87,24 @@ class OneSidedClipRule(Rule):
 
 def _side(clip: OneSidedClip) -> str:
     return "from above" if clip.is_upper else "from below"
+
+
+_UPPER = frozenset({"minimum", "minimum_"})
+_LOWER = frozenset({"maximum"})
+_GRADIENT = re.compile(r"grad(s|ient|ients)?(_?\d+)?$|^g(_?\d+)?$")
+
+
+def _may_be_one_sided(clip: Clip, outline: Outline) -> bool:
+    """A call without a bound that the function must have, or a gradient that is changed with one bound."""
+    if not clip.is_complete and not clip.is_method and clip.site.name not in _WITH_DEFAULTS and clip.bounds:
+        return True
+    if len(clip.bounds) != 1 or not outline.has(rb"grad"):
+        return False
+    statement = clip.site.statement
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    if not clip.in_place and not any(ast.unparse(clip.subject).startswith(ast.unparse(target)) for target in targets):
+        return False
+    return may_be_gradient(clip, outline)
+
+
+_WITH_DEFAULTS = frozenset({"clamp", "clamp_", "clamp_min", "clamp_max"})

@@ -39,25 +39,29 @@ https://docs.pytorch.org/docs/stable/generated/torch.Tensor.clamp_.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.rebindings import LoopRebinding
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline
+from clipcheck.outline.shapes import loop_names, names_bound, value_clips
 from clipcheck.rule import Rule, note
 
 
 class ReboundLoopVariable(Rule):
     code = "CLP302"
     name = "rebound-loop-variable"
-    screen = re.compile(rb"clamp|clip")
+    screen = (rb"clip|clamp",)
     why = (
         "Assigning to the loop's variable gives that name another object. What the loop goes through is not changed, "
         "and the next turn binds the name again: the clipped value is lost, without any error."
     )
     advice = "Clip in place, assign to the element by its index, or build a new list."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(names_bound(clip.site) & loop_names(clip.site) for clip in value_clips(outline) if not clip.in_place)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for rebinding in script.all(LoopRebinding):

@@ -43,6 +43,8 @@ from clipcheck.model.clips import ValueClip
 from clipcheck.model.code import Code
 from clipcheck.model.script import Script
 from clipcheck.model.value import Constant
+from clipcheck.outline import Outline
+from clipcheck.outline.shapes import is_number, value_clips
 from clipcheck.rule import Rule
 
 _LITERAL = re.compile(r"[-+]?[\d.][\w.]*(?:[eE][-+]\d+)?")
@@ -51,12 +53,15 @@ _LITERAL = re.compile(r"[-+]?[\d.][\w.]*(?:[eE][-+]\d+)?")
 class SwappedClipArguments(Rule):
     code = "CLP311"
     name = "swapped-clip-arguments"
-    screen = re.compile(rb"cl(?:am|i)p\w*\s*\(\s*(?:\w+\s*=\s*)?[-+]?[\d.]")
+    screen = (rb"clip|clamp", rb"cl(?:am|i)p\w*\s*\(\s*(?:\w+\s*=\s*)?[-+]?[\d.]|\bas\s+\w|=\s*[\w.]*cl(?:am|i)p")
     why = (
         "A clip takes the array first, then the bounds. With the array last, a number is clipped by the array: values "
         "below the lower bound pass, or the line raises."
     )
     advice = "Put the array first: clip(array, low, high)."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(list(map(is_number, (c.subject, *c.bounds))) == [True, True, False] for c in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clip in script.all(ValueClip):

@@ -45,6 +45,7 @@ https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softplus.html
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -53,16 +54,23 @@ from clipcheck.finding import Finding, Note
 from clipcheck.model.code import Code
 from clipcheck.model.script import Script
 from clipcheck.model.thresholds import DividingThreshold, IntegerParameter, Learnable, MirroredThreshold
+from clipcheck.outline import Outline, Site, last_name, walk
+from clipcheck.outline.constants import may_be, may_be_learned, sources
+from clipcheck.outline.shapes import value_clips
 from clipcheck.rule import Rule, Severity, note
 
 
 class UnguardedThreshold(Rule):
     code = "CLP309"
     name = "unguarded-threshold"
-    screen = re.compile(
-        rb"(?s)\A(?=.*(?:Parameter|add_weight|add_variable|[Vv]ariable))"
-        rb"(?=.*(?:[Tt]anh|[Ss]oft(?:plus|sign)|a(?:rc)?tan|\berf\b|cl(?:am|i)p|max(?:imum)?\s*\(.{0,200}?min|"
-        rb"min(?:imum)?\s*\(.{0,200}?max|Parameter\s*\([^()]*(?:tensor|full)\s*\())"
+    screen = (
+        rb"Parameter|add_weight|add_variable|ariable",
+        (
+            rb"clip|clamp|anh|oftplus|oftsign|arctan|minimum|maximum",
+            rb"\berf\b|\batan\b",
+            rb"Parameter\s*\([^()]*(?:tensor|full)\s*\(",
+            rb"m(?:in|ax)\s*\(.{0,200}?m(?:in|ax)",
+        ),
     )
     severity = Severity.WARNING
     why = (
@@ -70,6 +78,14 @@ class UnguardedThreshold(Rule):
         "infinity and the product with it NaN, which the next update spreads to every weight."
     )
     advice = "Keep the threshold positive where it is used: softplus(θ) + eps, or `clamp_min`."
+
+    def candidate(self, outline: Outline) -> bool:
+        integers = outline.calls({"Parameter"}) if outline.has(rb"\bas_tensor\b|\btensor\b|\bfull\b") else ()
+        if any(_may_be_integer(site, outline) for site in integers):
+            return True
+        if outline.has(rb"/|div") and any(_may_divide(site, outline) for site in outline.calls(_BOUNDED)):
+            return True
+        return outline.has(rb"-") and (_clips_between_opposites(outline) or _takes_opposite_extremes(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for use in script.all(DividingThreshold):
@@ -113,3 +129,73 @@ class UnguardedThreshold(Rule):
         written = number.text.lstrip("-+").isdigit()
         text = f"{number.text}.0" if written else f"float({number.text})"
         return safe(f"Write `{text}` for `{number.text}`", Replace(number.node, text))
+
+
+_BOUNDED = frozenset(
+    "tanh softplus softsign erf atan arctan hard_tanh hardtanh Tanh Softplus Softsign Hardtanh".split()
+)
+_EXTREMES = frozenset({"min", "max", "minimum", "maximum"})
+
+
+def _may_be_integer(site: Site, outline: Outline) -> bool:
+    """`self.limit = nn.Parameter(torch.tensor(6))`."""
+    made = site.argument(0, "data")
+    if not isinstance(made, ast.Call) or not (made.args or made.keywords):
+        return False
+    numbers = [*made.args, *(keyword.value for keyword in made.keywords)]
+    if not any(may_be(outline, number, lambda value: type(value) is int) for number in numbers):
+        return False
+    targets = getattr(site.statement, "targets", None) or [getattr(site.statement, "target", None)]
+    return any(_may_bound(last_name(target), outline) for target in targets if target is not None)
+
+
+def _may_bound(name: str, outline: Outline) -> bool:
+    """Whether something of this name may bound a clip, or says so."""
+    if re.search(r"(?i)clip|clamp|thresh|bound|limit", name):
+        return True
+    bounds = [bound for clip in value_clips(outline) for bound in clip.bounds] if outline.has(rb"clip|clamp") else []
+    bounds += [site.call for site in outline.calls(_BOUNDED)]
+    return any(last_name(node) == name for bound in bounds for node in walk(bound))
+
+
+def _may_divide(site: Site, outline: Outline) -> bool:
+    if site.name[:1].isupper():
+        return True  # a module, which is called elsewhere
+    inputs = site.call.args[:1] or ([site.receiver] if site.receiver is not None else [])
+    divisors = (_divisor(source) for argument in inputs for source in sources(outline, argument))
+    return any(may_be_learned(outline, divisor) for divisor in divisors if divisor is not None)
+
+
+def _divisor(node: ast.expr) -> ast.expr | None:
+    if isinstance(node, ast.Call) and "div" in last_name(node.func) and node.args:
+        return node.args[-1]
+    return node.right if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) else None
+
+
+def _clips_between_opposites(outline: Outline) -> bool:
+    clips = value_clips(outline) if outline.has(rb"clip|clamp") else ()
+    highs = (clip.high for clip in clips if _is_opposite(clip.low, outline))
+    return any(may_be_learned(outline, high) for high in highs if high is not None)
+
+
+def _takes_opposite_extremes(outline: Outline) -> bool:
+    """`max(min(x, limit), -limit)`."""
+    if not (outline.has(rb"min") and outline.has(rb"max")):
+        return False
+    sites = [site for site in outline.calls(_EXTREMES) if len(site.call.args) == 2]
+    nested = (s for s in sites if any(isinstance(a, ast.Call) and last_name(a.func) in _EXTREMES for a in s.call.args))
+    return any(_is_opposite(argument, outline) for site in nested for argument in _operands(site.call))
+
+
+def _operands(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(inner for argument in call.args if isinstance(argument, ast.Call) for inner in argument.args)]
+
+
+def _is_opposite(node: ast.expr | None, outline: Outline) -> bool:
+    """Whether something may be the negative of what is no number."""
+    if node is None or isinstance(node, ast.Constant):
+        return False
+    return any(
+        isinstance(source, ast.UnaryOp) and not isinstance(source.operand, ast.Constant)
+        for source in ([node] if isinstance(node, ast.UnaryOp) else sources(outline, node))
+    )

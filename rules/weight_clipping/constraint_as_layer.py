@@ -42,7 +42,6 @@ https://keras.io/api/layers/activation_layers/relu/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, NeedImport, Replace, safe
@@ -56,7 +55,7 @@ from clipcheck.rule import Rule
 class ConstraintAsLayer(Rule):
     code = "CLP107"
     name = "constraint-as-layer"
-    screen = re.compile(rb"(?s)\A(?=.*keras)(?=.*(?:[Nn]on_?[Nn]eg|[Mm]ax_?[Nn]orm|[Uu]nit_?[Nn]orm|onstraint))")
+    screen = (rb"keras", rb"[Nn]on_?[Nn]eg|[Mm]ax_?[Nn]orm|[Uu]nit_?[Nn]orm|onstraint")
     why = (
         "Constraints bound the weights of a layer after each update. They are no layers and do not see outputs: "
         "`keras.layers` has no such name, and a model refuses their objects, so that this line raises an error."

@@ -65,6 +65,10 @@ from clipcheck.edit import Edit, Fix, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.critics import GradientClippedCritic
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, Site
+from clipcheck.outline.constants import may_be
+from clipcheck.outline.order import CLIPS_OF_GRADIENTS
+from clipcheck.outline.shapes import VALUE_CLIPS
 from clipcheck.rule import Rule, note
 
 from . import bounding
@@ -76,7 +80,7 @@ _PLAIN = 0.1
 class GradientClipAsWeightClip(Rule):
     code = "CLP101"
     name = "gradient-clip-as-weight-clip"
-    screen = re.compile(rb"clipvalue|clipnorm|clip_grad|clip_by_|grad\S*\.(?:clamp_|clip_)")
+    screen = (rb"clipvalue|clipnorm|clip_|clamp_", rb"mean|backward|(?i:wasserstein|wgan|mover|emd)")
     why = (
         "Clipping the gradients limits how far one update moves the weights, not where they end up: they leave the "
         "interval within a few steps, the critic is not Lipschitz, and its loss does not estimate the Wasserstein "
@@ -86,6 +90,13 @@ class GradientClipAsWeightClip(Rule):
         "Bound the weights themselves: a constraint on every layer of the critic (Keras), or `p.clamp_(-c, c)` for "
         "its parameters under `torch.no_grad()` after each of its optimizer's steps (torch)."
     )
+
+    def candidate(self, outline: Outline) -> bool:
+        if not outline.has(_CRITIC) and not any(map(_D.fullmatch, outline.before(_WEIGHTS))):
+            return False
+        if outline.has(rb"clipvalue|clipnorm") or outline.has(_WORDS):
+            return True
+        return any(_may_be_small(site, outline) for site in outline.calls(VALUE_CLIPS | CLIPS_OF_GRADIENTS))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for critic in script.all(GradientClippedCritic):
@@ -123,3 +134,18 @@ class GradientClipAsWeightClip(Rule):
         if bounded is None and bound.argument is None:
             bounded = bounding.assigned(script, bound)
         return bounding.together(bounding.without_gradient_bound(bound), bounded)
+
+
+_CRITIC = rb"(?i)critic|discriminator|(?:\b|_)disc(?:_|\b|\d)"
+_D = re.compile(r"(?i)net_?d|d(?:_?(?:net|model|[ab12xy]))?|f_?net")
+_WEIGHTS = rb"\.\s*(?:parameters|named_parameters|trainable_\w+|weights|variables|compile|state_dict|get_weights)\b"
+_WORDS = (
+    rb"(?i)lipschitz|(?:cli?p|clamp)\w*[\s_-]*(?:[\w']+[\s_-]+){0,4}(?:weight|param)"
+    rb"|weights?\b.{0,25}(?:cli?p|within|in|between|inside)|weights?_?cli?p"
+)
+"""What speaks of the weights at a clip of gradients."""
+
+
+def _may_be_small(site: Site, outline: Outline) -> bool:
+    bounds = [*site.call.args, *(keyword.value for keyword in site.call.keywords)]
+    return any(may_be(outline, bound, lambda value: 0 < value <= _PLAIN) for bound in bounds)

@@ -46,12 +46,13 @@ https://keras.io/api/layers/constraints/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.weight_writes import WeightWrite
+from clipcheck.outline import Outline
+from clipcheck.outline.shapes import called_in, value_clips
 from clipcheck.rule import Rule, Severity, note
 
 from .writing_back import in_place
@@ -61,15 +62,15 @@ class HostRoundTripWeightClip(Rule):
     code = "CLP103"
     name = "host-round-trip-weight-clip"
     severity = Severity.WARNING
-    screen = re.compile(
-        rb"(?s)\A(?=.*(?:clip|clamp))(?:(?=.*\bget_weights)(?=.*\bset_weights)"
-        rb"|(?=.*\bstate_dict)(?=.*load_state_dict)|(?=.*\bnumpy\()(?=.*(?:\bdata\s*=|copy_|assign|set_)))"
-    )
+    screen = (rb"clip|clamp", rb"set_weights|load_state_dict|numpy")
     why = (
         "Each weight is copied to the host, clipped there and copied back, at every training step: about twelve times "
         "the cost of clipping the weights where they are, and on a GPU everything waits for it."
     )
     advice = "Clip the weights where they are: with a constraint on each layer, or by `assign` after the update."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(_may_travel(called_in(clip.site)) for clip in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for write in script.all(WeightWrite):
@@ -96,3 +97,13 @@ class HostRoundTripWeightClip(Rule):
         if write.way == "numpy":
             return f"`{write.clip.subject.words}` is clipped in NumPy and copied back at every training step"
         return f"The weights of `{write.name}` travel to the host and back at every training step to be clipped"
+
+
+_STORING = frozenset({"assign", "copy_", "set_", "set_value"})
+
+
+def _may_travel(called: frozenset[str]) -> bool:
+    """Whether a function that calls these may take weights to the host and write them back."""
+    if {"get_weights", "set_weights"} <= called or {"state_dict", "load_state_dict"} <= called:
+        return True
+    return "numpy" in called and bool(called & _STORING or "data" in called)

@@ -52,7 +52,7 @@ https://keras.io/api/layers/constraints/
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import AddArgument, Edit, Fix, Remove, Replace, unsafe
@@ -60,18 +60,25 @@ from clipcheck.finding import Finding
 from clipcheck.model.critics import ConstraintClass, PartialWeightClip, UnboundWeights
 from clipcheck.model.networks import NetworkLayer
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, last_name, walk
+from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule, note
 
 
 class PartialWeightClipRule(Rule):
     code = "CLP105"
     name = "partial-weight-clip"
-    screen = re.compile(rb"(?i)clip|clamp")
+    screen = (rb"lip|LIP|lamp|LAMP", rb"_constraint|var_list|layers|weight|bias|named_parameters")
     why = (
         "A critic is Lipschitz only if all of its weights are bounded: the free ones grow, scale its scores without "
         "limit, and the loss no longer estimates the Wasserstein distance."
     )
     advice = "Bound every trainable weight of the critic: kernels, biases, scales, and the last layer too."
+
+    def candidate(self, outline: Outline) -> bool:
+        if outline.has(rb"_constraint\s*=") and outline.has(rb"keras"):
+            return True
+        return any(_may_be_partial(clip, outline) for clip in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for unbound in script.all(UnboundWeights):
@@ -153,3 +160,19 @@ def _weights(layer: NetworkLayer) -> str:
     if not names:
         return "the weights"
     return f"the {' and '.join(names)}"
+
+
+def _may_be_partial(clip: Clip, outline: Outline) -> bool:
+    """Whether it may clip one variable, one layer, one parameter of a module, or what is called a weight."""
+    if clip.in_place and outline.has(rb"named_parameters"):
+        return True
+    subject = clip.subject
+    while isinstance(subject, ast.Attribute) and subject.attr == "data":
+        subject = subject.value
+    if last_name(subject) in ("weight", "bias"):
+        return True
+    parent = clip.site.parent
+    if isinstance(parent, ast.Call) and last_name(parent.func) == "assign" and outline.has(rb"var_list"):
+        return True
+    parts = (node for node in walk(clip.site.statement) if isinstance(node, ast.Subscript))
+    return any(last_name(part.value) == "layers" for part in parts)

@@ -37,7 +37,6 @@ https://keras.io/api/layers/normalization_layers/batch_normalization/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.finding import Finding
@@ -51,9 +50,7 @@ from .writing_back import in_place
 class WeightClipHitsNormalization(Rule):
     code = "CLP104"
     name = "weight-clip-hits-normalization"
-    screen = re.compile(
-        rb"(?s)\A(?=.*(?:clip|clamp))(?=.*Batch_?Norm)(?=.*(?:get_weights|state_dict|buffers|weights|variables))"
-    )
+    screen = (rb"clip|clamp", rb"BatchNorm|Batch_Norm", rb"get_weights|state_dict|buffers|weights|variables")
     why = (
         "The moving mean and variance of batch normalisation are among these weights. With a variance clipped to 0.01 "
         "the layer multiplies what it should normalise, as soon as the model is evaluated or used inside another one."

@@ -2,7 +2,9 @@
 
 ## What it does
 Finds weight clips that run before the backward pass and the step of their iteration instead of after the step, and
-those that run between a forward pass and its backward pass. Off by default: the reference code of WGAN does the first.
+those that run between a forward pass and its backward pass. In TensorFlow and Keras: clips that are assigned before the
+gradients are computed and applied, or before `train_on_batch`. Off by default: the reference code of WGAN does the
+first.
 
 ## Why it is wrong
 The step moves the weights out of the bounds again, and they stay there until the next clip: the generator's update, an
@@ -31,7 +33,8 @@ for real in loader:
 
 ## Fix
 Moves the clip behind the step of its model's optimizer, together with the loop and the `if` around it and the comment
-above it. Unsafe: what is trained changes. No fix where clip and step do not meet in one function.
+above it. Unsafe: what is trained changes. No fix where clip and step do not meet in one function, where several steps
+follow one another, and where the weights are taken out by `get_weights` and put back by `set_weights`.
 
 ## Not flagged
 A clip after the step; a clip once before training starts; weights that another clip bounds after the step; a step that
@@ -44,7 +47,6 @@ https://github.com/martinarjovsky/WassersteinGAN/issues/50
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, MoveAfter, unsafe
@@ -53,11 +55,13 @@ from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
 from clipcheck.rule import Rule, note
 
+_SET = (Action.STEP, Action.CLIP_WEIGHTS)
+
 
 class WeightClipOutOfOrder(Rule):
     code = "CLP102"
     name = "weight-clip-out-of-order"
-    screen = re.compile(rb"clamp|clip")
+    screen = (rb"clip|clamp",)
     default = False
     why = (
         "The step moves the weights out of the bounds again, and there they stay until the next clip: all that uses "
@@ -69,7 +73,7 @@ class WeightClipOutOfOrder(Rule):
         for clips in occurrences(script.all(TrainingStep), Action.CLIP_WEIGHTS):
             updates = [updates for clip in clips if (updates := self.later_updates(clip))]
             if len(updates) == len(clips):
-                yield self.tell(clips, [update for found in updates for update in found])
+                yield self.tell(clips, updates)
 
     def later_updates(self, clip: Occurrence) -> list[Event]:
         """The steps of the clip's model that come after the next backward pass, if nothing bounds their outcome."""
@@ -88,17 +92,17 @@ class WeightClipOutOfOrder(Rule):
         is_bounded_after = any(e.action is Action.CLIP_WEIGHTS and e.code != clip.event.code for e in outcomes)
         return steps if is_repeated and not is_after_step and not is_bounded_after else []
 
-    def tell(self, clips: list[Occurrence], updates: list[Event]) -> Finding:
-        clip = clips[0]
+    def tell(self, clips: list[Occurrence], updates: list[list[Event]]) -> Finding:
+        clip, update = clips[0], updates[0][0]
         seen, made = self.between(clip)
-        story = f"runs before {updates[0].told}, which moves the weights out of the bounds again"
+        story = f"runs before {update.told}, which moves the weights out of the bounds again"
         if seen is not None and made is not None:
             story = f"changes the weights between {seen.told} and {made.told}: the gradients are those of other weights"
         return self.finding(
             clip.event.code,
             f"{clip.event.told} {story}",
-            evidence=[note(updates[0].code, "the weights are updated here, after the clip")],
-            fix=self.fix(clip.event, updates),
+            evidence=[note(update.code, "the weights are updated here, after the clip")],
+            fix=self.fix(clips, updates),
         )
 
     def between(self, clip: Occurrence) -> tuple[Event | None, Event | None]:
@@ -106,15 +110,19 @@ class WeightClipOutOfOrder(Rule):
         before = clip.comes_after_all(Action.FORWARD, Action.BACKWARD, Action.STEP)
         after = clip.next(Action.FORWARD, Action.BACKWARD, Action.STEP, Action.UNKNOWN)
         forward = bool(before) and all(event.action is Action.FORWARD for event in before)
-        backward = bool(after) and all(event.action is Action.BACKWARD for event in after)
+        backward = bool(after) and all(event.action is Action.BACKWARD and not event.renews for event in after)
         return (before[0], after[0]) if forward and backward else (None, None)
 
-    def fix(self, clip: Event, updates: list[Event]) -> Fix | None:
-        steps = {update.code: update for update in updates}
-        beside = clip.beside(updates[0])
-        if len(steps) != 1 or beside is None or beside[0] != clip.code or beside[1] != updates[0].code:
+    def fix(self, clips: list[Occurrence], updates: list[list[Event]]) -> Fix | None:
+        clip, update = clips[0].event, updates[0][0]
+        steps = {update.code for found in updates for update in found}
+        beside = clip.beside(update)
+        if len(steps) != 1 or beside != (clip.code, update.code) or not clip.is_all:
             return None
-        unit, step = clip.code.unit, updates[0].code
-        if not step.is_bare_statement or not unit.may_move_to(step):
+        follow = [e for c, found in zip(clips, updates, strict=True) for step in found for e in c.at(step).next(*_SET)]
+        if any(e.action is Action.STEP and clips[0].step.concerns(clip, e) and e.code not in steps for e in follow):
+            return None
+        unit, step = clip.code.unit, update.code
+        if not (step.is_bare_statement or step.assigned_to) or not unit.may_move_to(step):
             return None
         return unsafe("Move the clip behind the step", MoveAfter(unit.node, step.node))

@@ -38,7 +38,6 @@ https://www.tensorflow.org/api_docs/python/tf/Graph#control_dependencies
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, InsertAfter, Replace, unsafe
@@ -51,7 +50,7 @@ from clipcheck.rule import Rule, note
 class WeightClipRace(Rule):
     code = "CLP108"
     name = "weight-clip-race"
-    screen = re.compile(rb"\A(?=[\s\S]*?\.run\()(?=[\s\S]*?minimize|[\s\S]*?apply_gradients)[\s\S]*?clip")
+    screen = (rb"minimize|apply_gradients", rb"clip", rb"\.run\s*\(")
     why = (
         "A session starts everything that one `run` fetches at once, whatever its place in the list. The clip may come "
         "before the update, and the weights are then out of bounds until the next step."

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from clipcheck.outline import Outline
 from tests.cli.conftest import process, settings
 
 BOTH = "snap(x)\ncrackle(x)\n"
@@ -249,3 +250,12 @@ def test_a_syntax_error_is_told_of_a_named_file_also_where_no_rule_looks(clipche
     assert result.exit_code == 2
     assert "broken.py:1:" in result.stderr
     assert clipcheck(command, ".").exit_code == 0
+
+
+def test_without_screens_every_rule_is_asked_about_every_file(clipcheck, project, monkeypatch):
+    (project / "bad.py").write_text(BOTH)
+    monkeypatch.setattr(Outline, "has", lambda *_: False)
+    assert clipcheck("lint", "--no-cache", "-q").stdout == ""
+    assert codes(clipcheck("lint", "--no-screen", "--output-format", "concise")) == ["HSE101", "HSE102"]
+    clipcheck("fix", "--no-screen")
+    assert (project / "bad.py").read_text() == "clip(x)\ncrackle(x)\n"

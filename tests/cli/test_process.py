@@ -72,6 +72,63 @@ def test_an_interrupt_ends_without_a_traceback(project):
     assert b"Traceback" not in errors
 
 
+def test_an_interrupt_ends_the_processes_that_were_started(project):
+    (project / "clipcheck.toml").write_text('rule-packs = ["slow"]\n')
+    (project / "slow.py").write_text(
+        "import os, re, time\n"
+        "from clipcheck.rule import Rule\n\n"
+        "class Slow(Rule):\n"
+        "    code, name, why, advice = 'HSE900', 'slow', 'why', 'do'\n"
+        "    screen = re.compile(b'pop')\n"
+        "    def check(self, script):\n"
+        "        print(os.getpid(), flush=True)\n"
+        "        time.sleep(600)\n"
+        "        yield\n"
+    )
+    for number in range(4):
+        (project / f"{number}.py").write_text("pop(x)\n# " + "so much " * 20_000)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "clipcheck", "lint", "-j2"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert running.stdout is not None
+    workers = [int(running.stdout.readline()) for _ in range(2)]
+    assert running.pid not in workers
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)  # which also means that nobody holds its output open any more
+    assert running.returncode == 130
+    assert b"Traceback" not in errors
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+def test_a_process_that_is_killed_is_told_and_the_others_are_checked(project):
+    (project / "clipcheck.toml").write_text('rule-packs = ["deadly"]\n')
+    (project / "deadly.py").write_text(
+        "import os, re, signal\n"
+        "from tests.cli.house_rules.sounds import Pop\n"
+        "from clipcheck.rule import Rule\n\n"
+        "class Deadly(Rule):\n"
+        "    code, name, why, advice = 'HSE900', 'deadly', 'why', 'do'\n"
+        "    screen = re.compile(b'bang')\n"
+        "    def check(self, script):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        yield\n\n"
+        "class Louder(Pop):\n"
+        "    pass\n"
+    )
+    for name in "abcd":
+        (project / f"{name}.py").write_text(("bang(x)\n" if name == "b" else "pop(x)\n") + "# " + "so much " * 20_000)
+    done = process("lint", "-j2", "--output-format=concise", cwd=project)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: b.py: not checked: the process that checked it was ended")
+    assert [line[:4] for line in done.stdout.splitlines()[:3]] == [b"a.py", b"c.py", b"d.py"]
+
+
 def test_a_bug_of_ours_is_no_finding(project):
     (project / "clipcheck.toml").write_text('rule-packs = ["broken"]\n')
     (project / "broken.py").write_text(

@@ -8,8 +8,8 @@ from unittest import mock
 
 import pytest
 
+from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Position, Span, TextEdit
-from clipcheck.edit import Applicability
 from clipcheck.engine.lint import Result, lint_bytes, lint_document
 from clipcheck.settings import Settings
 from clipcheck.source.document import Document
@@ -117,7 +117,7 @@ def test_a_rule_that_crashes_leaves_the_others_alone() -> None:
 
 
 def test_an_analysis_that_crashes_is_a_problem_of_the_file() -> None:
-    with mock.patch("clipcheck.engine.lint.read_script", side_effect=KeyError("x")):
+    with mock.patch("clipcheck.engine.judge.read_script", side_effect=KeyError("x")):
         (problem,) = lint("old()\n").problems
     assert problem.message.startswith("internal error: KeyError: 'x'")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clipcheck.engine.registry import RulePackError, families, load_rules, selected
+from clipcheck.engine.registry import RulePackError, families, load_cards, selected
 from clipcheck.settings import Settings, SettingsError
 from tests.engine.toy_rules import RULES
 
@@ -32,7 +32,7 @@ class {name}(Rule):
 def packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
-    load_rules.cache_clear()
+    load_cards.cache_clear()
 
 
 def write(path: Path, text: str) -> None:
@@ -48,7 +48,7 @@ def test_the_rules_of_a_pack_are_found_in_all_its_folders(packs: Path) -> None:
         packs / "pack_a/one.py",
         RULE.format(name="One", code="TEAM1") + "\n\nclass _Base(Rule):\n    check = One.check\n",
     )
-    rules = load_rules(("pack_a",))
+    rules = load_cards(("pack_a",))
     assert [rule.code for rule in rules] == ["CLP001", "TEAM1", "TEAM2"]
     assert {name: [rule.code for rule in own] for name, own in families(rules).items()} == {
         "engine": ["CLP001"],
@@ -59,7 +59,7 @@ def test_the_rules_of_a_pack_are_found_in_all_its_folders(packs: Path) -> None:
 
 def test_a_single_module_may_be_a_pack(packs: Path) -> None:
     write(packs / "pack_b.py", RULE.format(name="One", code="TEAM1"))
-    assert [rule.code for rule in load_rules(("pack_b", "pack_b"))] == ["CLP001", "TEAM1"]
+    assert [rule.code for rule in load_cards(("pack_b", "pack_b"))] == ["CLP001", "TEAM1"]
 
 
 @pytest.mark.parametrize(
@@ -77,20 +77,20 @@ def test_a_single_module_may_be_a_pack(packs: Path) -> None:
 def test_a_pack_that_cannot_be_used_says_why(packs: Path, text: str, message: str) -> None:
     write(packs / "pack_c.py", text)
     with pytest.raises(RulePackError, match=message.replace("(", r"\(")):
-        load_rules(("pack_c",))
+        load_cards(("pack_c",))
     sys.modules.pop("pack_c", None)
 
 
 def test_a_pack_that_is_not_there_says_so(packs: Path) -> None:
     with pytest.raises(RulePackError, match="rule pack `no_such_pack` cannot be imported: ModuleNotFoundError"):
-        load_rules(("no_such_pack",))
+        load_cards(("no_such_pack",))
 
 
 def test_a_broken_module_of_a_pack_is_named(packs: Path) -> None:
     write(packs / "pack_d/__init__.py", RULE.format(name="One", code="TEAM1"))
     write(packs / "pack_d/broken.py", "import nothing_like_this")
     with pytest.raises(RulePackError, match=r"`pack_d` \(pack_d.broken\) cannot be imported"):
-        load_rules(("pack_d",))
+        load_cards(("pack_d",))
 
 
 def test_rules_are_selected() -> None:

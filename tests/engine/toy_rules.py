@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import re
+import signal
 from collections.abc import Iterator
 from typing import ClassVar
 
 from clipcheck.edit import AddArgument, Fix, NeedDefinition, NeedImport, Remove, Replace, safe, unsafe
+from clipcheck.engine.cards import Card, card_of
 from clipcheck.engine.unused_suppression import UnusedSuppression
 from clipcheck.finding import Finding
 from clipcheck.model.code import Call
@@ -138,6 +142,20 @@ class Crashing(_CallRule):
         yield
 
 
+class Deadly(_CallRule):
+    """Ends the process that it runs in. Not among the others."""
+
+    code = "TOY903"
+    name = "deadly"
+    screen = re.compile(rb"deadly")
+    function = "deadly"
+
+    def check(self, script: Script) -> Iterator[Finding]:
+        assert multiprocessing.parent_process() is not None
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield
+
+
 class OffByDefault(_CallRule):
     code = "TOY902"
     name = "off-by-default"
@@ -146,16 +164,20 @@ class OffByDefault(_CallRule):
     default = False
 
 
-RULES: tuple[Rule, ...] = (
-    UnusedSuppression(),
-    Unfixable(),
-    Old(),
-    Risky(),
-    Breaking(),
-    Worsening(),
-    Removable(),
-    Endless(),
-    Refused(),
-    Crashing(),
-    OffByDefault(),
+RULES: tuple[Card, ...] = tuple(
+    card_of(rule)
+    for rule in (
+        UnusedSuppression(),
+        Unfixable(),
+        Old(),
+        Risky(),
+        Breaking(),
+        Worsening(),
+        Removable(),
+        Endless(),
+        Refused(),
+        Crashing(),
+        OffByDefault(),
+    )
 )
+DEADLY = card_of(Deadly())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Diagnostic, FixText, NoteText, Position, Span, TextEdit
-from clipcheck.edit import Applicability
 from clipcheck.report import FORMATS, Report
 from clipcheck.report.colour import PLAIN, Paint
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Diagnostic, Position, Problem
-from clipcheck.edit import Applicability
 from clipcheck.report import FORMATS, Report, diff_summary, fix_summary, statistics, statistics_json, summary
 from clipcheck.report.colour import ansi, paint_for, plain
 from tests.report.sample import diagnostic, span, told

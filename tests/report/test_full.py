@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import NoteText
-from clipcheck.edit import Applicability
 from clipcheck.report import FORMATS, Report
 from clipcheck.report.colour import ansi
 from tests.report.sample import diagnostic, span, told

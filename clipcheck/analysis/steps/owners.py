@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import libcst as cst
@@ -34,19 +34,25 @@ def making(recognizer: Recognizer, call: Call, env: Env) -> Making | None:
     return Making(key, recognizer.owners(given.code, env)) if key is not None else None
 
 
+def makers_of(reading: FileReading) -> list[cst.Call]:
+    """All calls of the file that make optimizers."""
+    return [node for node in reading.tree.all(cst.Call) if reading.api(node.func) in OPTIMIZERS]
+
+
 def owners_of(
     reading: FileReading,
     recognizer: Recognizer,
     body: cst.Module | cst.FunctionDef,
+    makers: Iterable[cst.Call],
     met: Mapping[cst.Call, Making],
 ) -> Mapping[str, frozenset[str]]:
     """For each optimizer, the keys of the models whose parameters its constructor takes, where all of them are known
     under names that hold in `body`.
 
-    met: what is made in the body itself, and in the helpers that it runs.
+    makers: what `makers_of` finds. met: what is made in the body itself, and in the helpers that it runs.
     """
     owners: dict[str, frozenset[str]] = {}
-    for node in reading.tree.all(cst.Call):
+    for node in makers:
         made = met.get(node) or _made_elsewhere(reading, recognizer, node, body)
         if made is not None:
             is_new = owners.get(made.optimizer, made.models) == made.models

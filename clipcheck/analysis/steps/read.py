@@ -13,9 +13,12 @@ from clipcheck.analysis.scopes import parameters
 from clipcheck.analysis.steps import course as c
 from clipcheck.analysis.steps.graph import graphs
 from clipcheck.analysis.steps.keys import Env
-from clipcheck.analysis.steps.owners import Making, making, owners_of
-from clipcheck.analysis.steps.recognize import Recognizer, Seen
+from clipcheck.analysis.steps.owners import Making, makers_of, making, owners_of
+from clipcheck.analysis.steps.recognize import APEX, Recognizer
+from clipcheck.analysis.steps.seen import Seen
 from clipcheck.analysis.tree import children
+from clipcheck.frameworks.tensorflow import COMPILER, RUNNERS
+from clipcheck.frameworks.trainers import DIVIDES_LATER
 from clipcheck.model.code import Call, Code
 from clipcheck.model.steps import Action, Event, TrainingStep
 
@@ -23,7 +26,9 @@ _DEEPEST = 5
 """How far helpers are inlined."""
 _MOST = 200
 """How many calls are inlined into one body."""
-_TRAINING = re.compile(r"backward|zero_grad|^step$|unscale_|clip_grad|clamp")
+_TRAINING = re.compile(
+    r"backward|zero_grad|^step$|unscale_|clip_grad|clamp|^gradient$|gradients$|^minimize$|^train_on_batch$|^clip|^assign$"
+)
 """What a helper that is not inlined must not call to be passed over."""
 
 
@@ -37,6 +42,7 @@ def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator
     if not without_clips:
         clipping = _reaching(reading, reader.recognizer.clip_calls)
         bodies = [body for body in bodies if body in clipping]
+    makers = makers_of(reading)
     courses = [(body, reader.course(body), reader.met) for body in bodies if body not in reader.inlined]
     for body, course, met in courses:
         if body in reader.inlined or not _trains(course, without_clips):
@@ -45,7 +51,8 @@ def read_steps(reading: FileReading, *, without_clips: bool = False) -> Iterator
         start, end = Event(Action.START, code), Event(Action.END, code)
         repeats = isinstance(body, cst.FunctionDef) and _is_one_iteration(course)
         found = tuple(graphs(course, start, end, repeats=repeats))
-        yield TrainingStep(code, found, owners_of(reading, reader.recognizer, body, met))
+        made = owners_of(reading, reader.recognizer, body, makers, met)
+        yield TrainingStep(code, found, {**_updated(course), **made})
 
 
 def _reaching(reading: FileReading, calls: Iterable[cst.Call]) -> set[cst.CSTNode]:
@@ -67,14 +74,25 @@ def _reaching(reading: FileReading, calls: Iterable[cst.Call]) -> set[cst.CSTNod
 def _trains(course: c.Sequence, without_clips: bool) -> bool:
     """Whether anything here clips, or at least steps."""
     actions = {item.event.action for item in c.walk(course) if isinstance(item, c.Emit)}
-    clips = actions & {Action.CLIP_GRADIENTS, Action.CLIP_WEIGHTS}
+    clips = actions & {Action.CLIP_GRADIENTS, Action.CLIP_VALUES, Action.CLIP_WEIGHTS}
     return bool(clips or (without_clips and actions & {Action.BACKWARD, Action.STEP}))
+
+
+def _updated(course: c.Sequence) -> dict[str, frozenset[str]]:
+    """For each optimizer, the models whose variables it is handed at its steps, where all of them are known."""
+    events = (item.event for item in c.walk(course) if isinstance(item, c.Emit))
+    found: dict[str, list[frozenset[str]]] = {}
+    for event in events:
+        if event.action is Action.STEP and event.optimizer is not None:
+            found.setdefault(event.optimizer, []).append(event.models)
+    return {optimizer: frozenset().union(*models) for optimizer, models in found.items() if all(models)}
 
 
 def _is_one_iteration(course: c.Sequence) -> bool:
     """Whether a body is a whole step by itself, so that whoever calls it calls it again and again."""
-    outside = {item.event.action for item in c.walk(course) if isinstance(item, c.Emit) and not item.event.loops}
-    return {Action.BACKWARD, Action.STEP, Action.ZERO_GRAD} <= outside
+    outside = [item.event for item in c.walk(course) if isinstance(item, c.Emit) and not item.event.loops]
+    renewed = any(event.action is Action.ZERO_GRAD or event.renews for event in outside)
+    return renewed and {Action.BACKWARD, Action.STEP} <= {event.action for event in outside}
 
 
 def _called(call: cst.Call) -> str:
@@ -183,7 +201,8 @@ class _Course:
         into.items.append(self._with(contexts=(*self.contexts, *managers)).block(node.body))
         for call in managers:
             if call.method == "scale_loss":
-                into.items.append(self.emit(Seen(Action.UNSCALE, call, scaler="amp")))
+                is_later = call.argument(None, DIVIDES_LATER) is not None
+                into.items.append(self.emit(Seen(Action.UNKNOWN if is_later else Action.UNSCALE, call, scaler=APEX)))
 
     def attempt(self, node: cst.Try | cst.TryStar, into: c.Sequence) -> None:
         attempt = c.Attempt(
@@ -231,6 +250,10 @@ class _Course:
                 self.loops,
                 seen.bound,
                 self.contexts,
+                seen.renews,
+                seen.is_lost,
+                seen.is_all,
+                seen.trainer,
             )
         )
 
@@ -244,20 +267,33 @@ class _Course:
 
     def helper(self, call: cst.Call) -> c.Course | None:
         """The body of a function or method of this file that a call runs."""
-        function = self._function(call.func)
+        callee = self._callee(call)
+        function = self._function(callee)
         if function is None or function is self.env.function:
             return None
-        if any(function is self._function(outer.node.func) for outer in self.via):
+        if any(function is self._function(self._callee(outer.node)) for outer in self.via):
             return None
         if len(self.via) >= _DEEPEST or not self.reader.left:
             unknown = Seen(Action.UNKNOWN, Call(call, self.reading))
             return self.emit(unknown) if function in self.reader.training else None
         self.reader.left -= 1
-        return self._inlined(function, call, self._bound(function, call))
+        arguments = call if callee is call.func else call.with_changes(func=callee, args=())
+        return self._inlined(function, call, self._bound(function, arguments))
+
+    def _callee(self, call: cst.Call) -> cst.BaseExpression:
+        """What a call runs: the function itself, or the one that `strategy.run(train_step, …)` is handed."""
+        is_handed = isinstance(call.func, cst.Attribute) and call.func.attr.value in RUNNERS and call.args
+        if not is_handed or not self.reader.recognizer.tensorflow.is_used:
+            return call.func
+        return call.args[0].value if self._function(call.args[0].value) is not None else call.func
 
     def _function(self, callee: cst.BaseExpression) -> cst.FunctionDef | None:
+        if isinstance(callee, cst.Call) and self.reading.api(callee.func) == COMPILER and callee.args:
+            return self._function(callee.args[0].value)
         if isinstance(callee, cst.Name):
             for binding in self.reading.flow.reaching(callee):
+                if isinstance(binding.value, cst.Call):
+                    return self._function(binding.value)
                 return binding.node if isinstance(binding.node, cst.FunctionDef) else None
         if isinstance(callee, cst.Attribute):
             class_ = self.reading.values.local_class(self.reading.value(callee.value))

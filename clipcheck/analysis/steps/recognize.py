@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import libcst as cst
 
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.reading import FileReading
-from clipcheck.analysis.steps.keys import Env, Keys
-from clipcheck.analysis.trainers import trainer_of
-from clipcheck.frameworks import GRADIENT_CLIPS, OPTIMIZERS
-from clipcheck.frameworks.trainers import BOOKKEEPING, UNSCALING
+from clipcheck.analysis.steps.keys import Env
+from clipcheck.analysis.steps.objects import Objects, one
+from clipcheck.analysis.steps.seen import Seen
+from clipcheck.analysis.steps.tensorflow import TensorFlowSteps
+from clipcheck.analysis.trainers import bases_of, trainer_of
+from clipcheck.frameworks import GRADIENT_CLIPS
+from clipcheck.frameworks.trainers import BOOKKEEPING, LIGHTNING_MODULES, UNSCALING
 from clipcheck.model.code import Call, Code
 from clipcheck.model.steps import Action
-from clipcheck.model.value import Instance, Many, Tensor
 
-_OPTIMIZER = re.compile(
-    r"(^|[._])(opt|optim|optimi[sz]er|solver|trainer)s?[A-Za-z]?\d*($|[_\[])|[Oo]ptimi[sz]er|_opt$|^opt[A-Z_]"
-)
-_NO_OPTIMIZER = re.compile(r"sched|warmup|lr_|env|prof|logger|tracker|pbar|progress|ema|swa", re.IGNORECASE)
-_SCALER = re.compile(r"scaler", re.IGNORECASE)
-_SCALERS = frozenset({"torch.cuda.amp.GradScaler", "torch.amp.GradScaler", "torch.cpu.amp.GradScaler"})
 _FRAMEWORK_CLIPS = frozenset({"clip_grad_norm_", "clip_grad_value_", "clip_gradients"})
+LIGHTNING = "Lightning"
+APEX = "amp"
+"""The key of what scales the loss in Apex, which keeps it to itself."""
 _OPAQUE = re.compile(
     r"backward|zero_grad|optimi[sz]|train_(step|batch|one)|update_(param|model|weight)|clip_grad|grad_clip"
 )
@@ -35,22 +33,10 @@ _HARMLESS = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Seen:
-    """An event before it is known where it stands."""
-
-    action: Action
-    code: Code
-    optimizer: str | None = None
-    scaler: str | None = None
-    models: frozenset[str] = frozenset()
-    bound: Code | None = None
-
-
-class Recognizer:
+class Recognizer(Objects):
     def __init__(self, reading: FileReading) -> None:
-        self.reading = reading
-        self.keys = Keys(reading)
+        super().__init__(reading)
+        self.tensorflow = TensorFlowSteps(self)
         self.clips = {clip.call.node: clip for clip in read_clips(reading)}
         self.clipped_models = {
             clip.tensor.owner.text
@@ -62,6 +48,7 @@ class Recognizer:
     def clip_calls(self) -> Iterator[cst.Call]:
         """Every call that may clip gradients or weights in place."""
         yield from (node for node, clip in self.clips.items() if clip.in_place and clip.tensor is not None)
+        yield from self.tensorflow.clip_calls
         for node in self.reading.tree.all(cst.Call):
             call = Call(node, self.reading)
             if call.method in _FRAMEWORK_CLIPS or call.callee.api in GRADIENT_CLIPS:
@@ -74,41 +61,20 @@ class Recognizer:
         clip = self._gradient_clip(call, env) or self._framework_clip(call, env) or self._value_clip(call, env)
         if clip is not None:
             yield clip
+        elif by_value := list(self.tensorflow.events(call, env)):
+            yield from by_value
         elif name == "zero_grad":
             yield self._zero_grad(call, env)
         elif name in ("backward", "manual_backward"):
-            yield Seen(Action.BACKWARD, call, scaler=self._scaler_of_loss(call, env))
+            yield Seen(Action.BACKWARD, call, scaler=self._scaler_of_loss(call, env), trainer=self._trainer(call))
         elif (name == "unscale_" and call.receiver is not None) or (name in UNSCALING and call.receiver is not None):
-            yield Seen(Action.UNSCALE, call, self._first(call, env), self.key(call.receiver, env))
+            yield Seen(Action.UNSCALE, call, self.first(call, env), self.key(call.receiver, env))
         elif name == "step":
             yield from self._step(call, env)
         elif call.callee.text in self.clipped_models:
-            yield Seen(Action.FORWARD, call, models=_one(self.key(call.callee, env)))
+            yield Seen(Action.FORWARD, call, models=one(self.key(call.callee, env)))
         elif self._is_opaque(call, name, env):
             yield Seen(Action.UNKNOWN, call)
-
-    def key(self, code: Code, env: Env) -> str | None:
-        return self.keys.of(code.node, env) if isinstance(code.node, cst.BaseExpression) else None
-
-    def is_optimizer(self, code: Code, key: str | None) -> bool:
-        """Whether something is an optimizer: by the call that made it, else by its name."""
-        value = code.value
-        if isinstance(value, Instance):
-            if value.of in OPTIMIZERS or self.reading.classes.kind_of(value) == "optimizer":
-                return True
-            if "sched" in value.of.lower():
-                return False
-        last = (key or code.text).rpartition(".")[2]
-        return bool(_OPTIMIZER.search(last)) and not _NO_OPTIMIZER.search(last)
-
-    def is_scaler(self, code: Code, key: str | None) -> bool:
-        value = code.value
-        if isinstance(value, Instance):
-            return value.of in _SCALERS
-        return bool(_SCALER.search((key or code.text).rpartition(".")[2]))
-
-    def _first(self, call: Call, env: Env) -> str | None:
-        return self.key(call.arguments[0].code, env) if call.arguments else None
 
     def _gradient_clip(self, call: Call, env: Env) -> Seen | None:
         api = GRADIENT_CLIPS.get(call.callee.api or "")
@@ -119,6 +85,7 @@ class Recognizer:
         return Seen(
             Action.CLIP_GRADIENTS,
             call,
+            self._optimizer_of(target.code, env) if target else None,
             models=self.owners(target.code, env) if target else frozenset(),
             bound=bound.code if bound else None,
         )
@@ -131,17 +98,31 @@ class Recognizer:
         arguments = call.arguments
         target = arguments[0].code if arguments else None
         if target is None or target.number is not None:
-            return Seen(Action.CLIP_GRADIENTS, call, models=_one(self.key(call.receiver, env)), bound=target)
-        bound = call.argument(1, "max_norm", "clip_value", "clip_val", "gradient_clip_val")
+            return Seen(Action.CLIP_GRADIENTS, call, models=one(self.key(call.receiver, env)), bound=target)
         key = self.key(target, env)
-        if self.is_optimizer(target, key):
+        is_of_optimizer = self.is_optimizer(target, key)
+        place = 2 if call.method == "clip_gradients" and not is_of_optimizer else 1  # Fabric's: (model, optimizer, …)
+        bound = call.argument(place, "max_norm", "clip_value", "clip_val", "gradient_clip_val")
+        if is_of_optimizer:
             return Seen(Action.CLIP_GRADIENTS, call, optimizer=key, bound=bound.code if bound else None)
         return Seen(
             Action.CLIP_GRADIENTS,
             call,
-            models=self.owners(target, env) or _one(key),
+            models=self.owners(target, env) or one(key),
             bound=bound.code if bound else None,
         )
+
+    def _optimizer_of(self, target: Code, env: Env) -> str | None:
+        """The optimizer of Apex's `amp.master_params(optimizer)`."""
+        return self.first(target, env) if isinstance(target, Call) and target.method == "master_params" else None
+
+    def _trainer(self, call: Call) -> str | None:
+        """The trainer that runs the backward pass of a loss that it is handed."""
+        if call.method == "manual_backward":
+            return LIGHTNING
+        is_handed = call.receiver is not None and call.arguments
+        trainer = trainer_of(self.reading, call.receiver.node) if call.receiver is not None and is_handed else None
+        return trainer.name if trainer is not None else None
 
     def _value_clip(self, call: Call, env: Env) -> Seen | None:
         """`p.grad.data.clamp_(…)` and `p.data.clamp_(…)` over parameters."""
@@ -152,17 +133,7 @@ class Recognizer:
         if action is None:
             return None
         owner = clip.tensor.owner
-        return Seen(action, call, models=_one(self.key(owner, env) if owner else None))
-
-    def owners(self, code: Code, env: Env) -> frozenset[str]:
-        """The models that the parameters in an expression belong to; none if some may belong to others."""
-        models, is_complete = self.reading.networks.whose_parameters(code.node)
-        if not is_complete:
-            value = code.value
-            known = isinstance(value, Many) and isinstance(value.element, Tensor) and value.element.owner is not None
-            models = [value.element.owner] if known else []  # type: ignore[union-attr, list-item]
-        keys = [self.key(model, env) for model in models]
-        return frozenset(key for key in keys if key is not None) if None not in keys else frozenset()
+        return Seen(action, call, models=one(self.key(owner, env) if owner else None))
 
     def _zero_grad(self, call: Call, env: Env) -> Seen:
         receiver = call.receiver
@@ -171,7 +142,7 @@ class Recognizer:
         key = self.key(receiver, env)
         if self.is_optimizer(receiver, key):
             return Seen(Action.ZERO_GRAD, call, optimizer=key)
-        return Seen(Action.ZERO_GRAD, call, models=_one(key))
+        return Seen(Action.ZERO_GRAD, call, models=one(key))
 
     def _scaler_of_loss(self, call: Call, env: Env) -> str | None:
         """The scaler of `scaler.scale(loss).backward()`, also when the scaled loss has a name."""
@@ -179,6 +150,8 @@ class Recognizer:
         if loss is None:
             return None
         for made in self._made_by(loss):
+            if made.method == "scale_loss":
+                return APEX
             if made.method == "scale" and made.receiver is not None:
                 key = self.key(made.receiver, env)
                 if self.is_scaler(made.receiver, key):
@@ -199,12 +172,24 @@ class Recognizer:
             return
         key = self.key(receiver, env)
         if self.is_scaler(receiver, key):
-            yield Seen(Action.STEP, call, self._first(call, env), scaler=key)
+            yield Seen(Action.STEP, call, self.first(call, env), scaler=key)
         elif self.is_optimizer(receiver, key):
+            if self._runs_lightning(call):
+                yield Seen(Action.ZERO_GRAD, call, optimizer=key)
+                yield Seen(Action.BACKWARD, call, trainer=LIGHTNING)
             yield Seen(Action.STEP, call, optimizer=key)
         elif (trainer := trainer_of(self.reading, receiver.node)) is not None and "step" in trainer.steps:
-            yield Seen(Action.STEP, call, optimizer=key)
-            yield Seen(Action.ZERO_GRAD, call, optimizer=key)
+            yield Seen(Action.STEP, call, optimizer=key, trainer=trainer.name)
+            yield Seen(Action.ZERO_GRAD, call, optimizer=key, trainer=trainer.name)
+
+    def _runs_lightning(self, call: Call) -> bool:
+        """Whether a step runs the closure that Lightning hands to `optimizer_step`: zeroing and the backward pass."""
+        closure = call.argument(0, "closure")
+        function, class_ = self.reading.function(call.node), self.reading.class_of(call.node)
+        if closure is None or function is None or class_ is None or function.name.value != "optimizer_step":
+            return False
+        is_new = closure.code.text in ("optimizer_closure", "closure")  # an older one, of another name, did less
+        return is_new and any(base in LIGHTNING_MODULES for base in bases_of(self.reading, class_))
 
     def _is_opaque(self, call: Call, name: str | None, env: Env) -> bool:
         """Whether a call that this file does not show may clip, step or run the backward pass."""
@@ -217,7 +202,3 @@ class Recognizer:
             if key is not None and (self.is_optimizer(argument.code, key) or self.is_scaler(argument.code, key)):
                 return True
         return False
-
-
-def _one(key: str | None) -> frozenset[str]:
-    return frozenset() if key is None else frozenset({key})

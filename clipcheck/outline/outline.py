@@ -1,0 +1,378 @@
+"""What can be told of a file without reading it: what stands in its bytes, and which calls CPython's parser sees there.
+
+Rules use it to say that a file cannot concern them. Everything errs towards "it may": what is said here must never be
+surer than what the analysis finds out.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, TypeVar, cast
+
+_PLAIN = re.compile(rb"[\w =,:/\"'@<>!%&;~`-]+(?:\|[\w =,:/\"'@<>!%&;~`-]+)*")
+_TOP_LEVEL = re.compile(rb"^(?:(?:def|class|async[ \t]+def)\b|@)", re.MULTILINE)
+_OPENS_DEFINITION = re.compile(rb"(?:def|class)[ \t]+\Z")
+_CALLED = re.compile(rb"(?:[\s\\)]|#[^\n]*\n)*\(")
+_RENAMED = re.compile(rb"\s+as\s+(\w+)")
+_GOES_ON = re.compile(rb"[ \t]*[\w(\[.]")
+_DOTTED = re.compile(rb"[\s\\(]*(?:\w+[\s\\]*\.[\s\\]*)*")
+_TARGET = re.compile(rb"([A-Za-z_]\w*)\s*(?::[^=\n]*)?\Z")
+_FAR = 400
+_UNDERSCORE = ord("_")
+_QUOTES = (b'"""', b"'''")
+_LONE_RETURN = rb"\r(?!\n)"
+_LAST_WORD = re.compile(rb"(\w+)[\])\s]*\Z")
+_IMPORTED = re.compile(rb"import\b\s*(\([^)]*\)|[^\n\\]*(?:\\\r?\n[^\n\\]*)*)")
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+
+
+T = TypeVar("T")
+
+
+class CannotTellError(Exception):
+    """The file cannot be judged from outside: it must be read."""
+
+
+class Site:
+    """A call, and what stands around it in CPython's syntax tree."""
+
+    def __init__(self, call: ast.Call, name: str, above: _Link) -> None:
+        self.call = call
+        self.name = name
+        """The last part of what is called."""
+        self._above = above
+
+    @property
+    def above(self) -> Iterator[ast.AST]:
+        """What it stands in, from the inside out."""
+        link: _Link = self._above
+        while link is not None:
+            node, link = link
+            yield node
+
+    @property
+    def parent(self) -> ast.AST:
+        return next(self.above)
+
+    @property
+    def statement(self) -> ast.stmt:
+        return next(node for node in self.above if isinstance(node, ast.stmt))
+
+    @property
+    def function(self) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The function around it."""
+        return next((n for n in self.above if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))), None)
+
+    @property
+    def home(self) -> ast.AST:
+        """The function around it, else as much as was parsed of the module."""
+        last: ast.AST = self.call
+        for last in self.above:
+            if isinstance(last, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                break
+        return last
+
+    @property
+    def receiver(self) -> ast.expr | None:
+        return self.call.func.value if isinstance(self.call.func, ast.Attribute) else None
+
+    @property
+    def root(self) -> str | None:
+        """`np` of `np.linalg.norm(…)`; None where it is not called by names and dots alone."""
+        node = self.receiver
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return node.id if isinstance(node, ast.Name) else None
+
+    @property
+    def has_star(self) -> bool:
+        return any(isinstance(a, ast.Starred) for a in self.call.args) or any(k.arg is None for k in self.call.keywords)
+
+    def argument(self, position: int | None, *keywords: str) -> ast.expr | None:
+        """The argument at a position (None: keyword only) or under one of the keywords."""
+        for keyword in self.call.keywords:
+            if keyword.arg in keywords:
+                return keyword.value
+        before = self.call.args[: position + 1] if position is not None else []
+        if position is None or len(before) <= position or any(isinstance(a, ast.Starred) for a in before):
+            return None
+        return before[position]
+
+
+_Link = tuple[ast.AST, "_Link"] | None
+
+
+class Outline:
+    """One file from outside. Every answer is kept: the conditions of many rules ask the same."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._found: dict[tuple[bytes, int], bool] = {}
+        self._words: dict[bytes, frozenset[str]] = {}
+        self._calls: dict[frozenset[str], tuple[Site, ...]] = {}
+        self._aliases: dict[frozenset[str], frozenset[str]] = {}
+        self._trees: dict[int, ast.Module | None] = {}
+        self._whole: ast.Module | None = None
+        self._starts: list[int] | None = None
+        self._imported: frozenset[str] | None = None
+        self._kept: dict[Callable[..., Any], Any] = {}
+
+    def once(self, work: Callable[[Outline], T]) -> T:
+        """What a function finds out about the file, worked out when it is first asked for."""
+        if work not in self._kept:
+            self._kept[work] = work(self)
+        return cast(T, self._kept[work])
+
+    def has(self, pattern: bytes, flags: int = 0) -> bool:
+        """Whether a pattern is found somewhere in the bytes of the file."""
+        key = (pattern, flags)
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._search(pattern, flags)
+        return found
+
+    def has_any(self, patterns: Iterable[tuple[bytes, int]]) -> bool:
+        """Whether one of several patterns is found."""
+        return any(self.has(pattern, flags) for pattern, flags in patterns)
+
+    def _search(self, pattern: bytes, flags: int) -> bool:
+        words, search = _finder(pattern, flags)
+        if search is not None:
+            return search.search(self.data) is not None
+        data = self.data.lower() if flags else self.data
+        return any(word in data for word in words)
+
+    def before(self, pattern: bytes) -> frozenset[str]:
+        """The words that stand before what a pattern finds: for `.step(` what is stepped."""
+        words = self._words.get(pattern)
+        if words is None:
+            found = (_LAST_WORD.search(self.data, max(0, m.start() - 80), m.start()) for m in self.finditer(pattern))
+            words = self._words[pattern] = frozenset(word[1].decode() for word in found if word)
+        return words
+
+    def found(self, pattern: bytes) -> frozenset[str]:
+        """What the group of a pattern holds, wherever it is found."""
+        words = self._words.get(pattern)
+        if words is None:
+            found = (match[1] for match in self.finditer(pattern))
+            words = self._words[pattern] = frozenset(word.decode(errors="replace") for word in found)
+        return words
+
+    def finditer(self, pattern: bytes) -> Iterator[re.Match[bytes]]:
+        return re.finditer(pattern, self.data)
+
+    @property
+    def imported(self) -> frozenset[str]:
+        """Every word that stands in an import: among them all names that imports bind."""
+        if self._imported is None:
+            self._imported = frozenset(self._words_of_imports())
+        return self._imported
+
+    def _words_of_imports(self) -> Iterator[str]:
+        at = self.data.find(b"import")
+        while at >= 0:
+            names = _IMPORTED.match(self.data, at)
+            if names:
+                yield from (word.decode() for word in _WORD.findall(names[1]))
+            at = self.data.find(b"import", at + 6)
+
+    def calls(self, names: Iterable[str]) -> tuple[Site, ...]:
+        """The calls of functions and methods of these names, also under other names that the file gives them.
+
+        Raises CannotTellError.
+        """
+        wanted = frozenset(names)
+        sites = self._calls.get(wanted)
+        if sites is None:
+            sites = self._calls[wanted] = tuple(self._sites(wanted))
+        return sites
+
+    def _sites(self, names: frozenset[str]) -> Iterator[Site]:
+        names = self.aliases(names)
+        lines_of: dict[int, set[int]] = {}
+        for at in self._call_shapes(names):
+            lines_of.setdefault(self._piece(at), set()).add(at)
+        for start, places in lines_of.items():
+            yield from self._sites_in_piece(start, places, names)
+
+    def _sites_in_piece(self, start: int, places: set[int], names: frozenset[str]) -> Iterator[Site]:
+        for node, above in self._nodes_at(start, places):
+            if isinstance(node, ast.Call):
+                name = last_name(node.func)
+                if name in names:
+                    yield Site(node, name, above)
+
+    def nodes_at(self, pattern: bytes) -> Iterator[ast.AST]:
+        """The nodes that stand on the lines on which a pattern is found, or around them. Raises CannotTellError."""
+        places_of: dict[int, set[int]] = {}
+        for found in self.finditer(pattern):
+            places_of.setdefault(self._piece(found.start()), set()).update((found.start(), found.end() - 1))
+        for start, places in places_of.items():
+            yield from (node for node, _ in self._nodes_at(start, places))
+
+    def _nodes_at(self, start: int, places: set[int]) -> Iterator[tuple[ast.AST, _Link]]:
+        tree = self._tree_of(start)
+        if tree is None:  # the piece is no code by itself
+            tree, start = self.tree, 0
+        return _nodes_on(tree, sorted({self.data.count(b"\n", start, at) + 1 for at in places}))
+
+    def _call_shapes(self, names: frozenset[str]) -> Iterator[int]:
+        """Where one of the names stands before a parenthesis, and is not being defined."""
+        for start, end in self._occurrences(names):
+            if _CALLED.match(self.data, end) and not _OPENS_DEFINITION.search(self.data, max(0, start - 20), start):
+                yield start
+
+    def aliases(self, names: frozenset[str]) -> frozenset[str]:
+        """The names, and those that `import … as` and plain assignments give them."""
+        known = self._aliases.get(names)
+        if known is None:
+            known, todo = names, names
+            while todo:
+                found = {self._other_name(start, end) for start, end in self._occurrences(todo)}
+                todo = frozenset(found) - known - {""}
+                known |= todo
+            self._aliases[names] = known
+        return known
+
+    def _other_name(self, start: int, end: int) -> str:
+        """The name that `clamp as c` and `c = torch.clamp` give to what stands there; "" if it is something else."""
+        renamed = _RENAMED.match(self.data, end)
+        if renamed:
+            return renamed[1].decode()
+        if _GOES_ON.match(self.data, end):
+            return ""
+        before = self.data[max(0, start - _FAR) : start]
+        equal = before.rfind(b"=")
+        if equal < 0 or not _DOTTED.fullmatch(before, equal + 1):
+            return ""
+        target = _TARGET.search(before, max(0, equal - _FAR // 2), equal)
+        return target[1].decode() if target else ""
+
+    def _occurrences(self, names: frozenset[str]) -> Iterator[tuple[int, int]]:
+        """Where the names stand as whole words."""
+        data, (stems, word) = self.data, _words(names)
+        for stem in stems:
+            at = data.find(stem)
+            while at >= 0:
+                found = word.match(data, at)
+                if found and not (at and (data[at - 1 : at].isalnum() or data[at - 1] == _UNDERSCORE)):
+                    yield at, found.end()
+                at = data.find(stem, at + len(stem))
+
+    def _piece(self, at: int) -> int:
+        """Where the top-level definition begins that an offset lies in (with the statements below it)."""
+        if self._starts is None:
+            self._starts = _piece_starts(self.data)
+        return self._starts[bisect_right(self._starts, at) - 1]
+
+    def _tree_of(self, start: int) -> ast.Module | None:
+        """The tree of the piece that begins at an offset; None if it is no code by itself."""
+        if start not in self._trees:
+            assert self._starts is not None
+            after = bisect_right(self._starts, start)
+            end = self._starts[after] if after < len(self._starts) else len(self.data)
+            try:
+                self._trees[start] = _parsed(self.data[start:end])
+            except CannotTellError:
+                self._trees[start] = None
+        return self._trees[start]
+
+    @property
+    def tree(self) -> ast.Module:
+        """All of the file. Raises CannotTellError."""
+        if self._whole is None:
+            self._whole = _parsed(self.data)
+        return self._whole
+
+
+@lru_cache(maxsize=1024)
+def _finder(pattern: bytes, flags: int) -> tuple[tuple[bytes, ...], re.Pattern[bytes] | None]:
+    """A search for plain words is several times quicker than one for a pattern."""
+    if flags in (0, re.IGNORECASE) and _PLAIN.fullmatch(pattern):
+        return tuple((pattern.lower() if flags else pattern).split(b"|")), None
+    return (), re.compile(pattern, flags)
+
+
+@lru_cache(maxsize=256)
+def _words(names: frozenset[str]) -> tuple[tuple[bytes, ...], re.Pattern[bytes]]:
+    """What all of the names begin with, which is quicker to find, and the pattern for one of them."""
+    stems = [name for name in names if not any(name.startswith(other) for other in names if other != name)]
+    longest_first = sorted(names, key=len, reverse=True)
+    return tuple(stem.encode() for stem in stems), re.compile(rb"(?:%s)\b" % "|".join(longest_first).encode())
+
+
+def _piece_starts(data: bytes) -> list[int]:
+    """Where top-level definitions begin, with their decorators; 0 is the first."""
+    starts = [0]
+    is_decorated = False
+    for found in _TOP_LEVEL.finditer(data):
+        if not is_decorated and found.start():
+            starts.append(found.start())
+        is_decorated = found.group() == b"@"
+    if any(data.count(quotes, *ends) % 2 for quotes in _QUOTES for ends in pairwise([*starts, len(data)])):
+        return [0]  # what looks like a definition may stand in a string
+    return starts
+
+
+def _parsed(data: bytes) -> ast.Module:
+    if b"\r" in data and re.search(_LONE_RETURN, data):
+        raise CannotTellError  # lines are counted by their newlines here
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(data)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise CannotTellError from None
+
+
+def _nodes_on(tree: ast.Module, lines: list[int]) -> Iterator[tuple[ast.AST, _Link]]:
+    """The nodes that reach over one of the lines, each with what it stands in."""
+    todo: list[tuple[ast.AST, _Link]] = [(tree, None)]
+    while todo:
+        node, above = todo.pop()
+        yield node, above
+        link = (node, above)
+        for child in ast.iter_child_nodes(node):
+            if _reaches(child, lines):
+                todo.append((child, link))
+
+
+def _reaches(node: ast.AST, lines: list[int]) -> bool:
+    """Whether a node stands on one of the lines; those that have no place of their own may."""
+    last = getattr(node, "end_lineno", None)
+    if last is None:
+        return True
+    first = node.lineno  # type: ignore[attr-defined]
+    for decorator in getattr(node, "decorator_list", ()):
+        first = min(first, decorator.lineno)
+    index = bisect_left(lines, first)
+    return index < len(lines) and lines[index] <= last
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all below it, in no particular order: twice as fast as `ast.walk`."""
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        yield node
+        for value in node.__dict__.values():
+            if value.__class__ is list:
+                todo += [each for each in value if isinstance(each, ast.AST)]
+            elif isinstance(value, _INNER):
+                todo.append(value)
+
+
+_INNER = (ast.expr, ast.stmt, ast.arguments, ast.arg, ast.keyword, ast.pattern)
+
+
+def last_name(node: ast.AST) -> str:
+    """`clamp` for `x.data.clamp` and for `clamp`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

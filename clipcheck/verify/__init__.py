@@ -1,0 +1,1 @@
+"""Proves that what should be bounded is, by running the training script under watch."""
