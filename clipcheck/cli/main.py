@@ -15,6 +15,7 @@ from clipcheck.cli.fix import fix
 from clipcheck.cli.lint import lint
 from clipcheck.cli.rule import rule
 from clipcheck.cli.verify import verify
+from clipcheck.engine.collecting import collect_seldom
 
 FAILED = 2
 """The exit code of a run that could not do its job."""
@@ -39,6 +40,7 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # A terminal that lacks a character must not end the run.
             stream.reconfigure(errors="backslashreplace")
+    collect_seldom()
     sys.exit(_exit_code())
 
 

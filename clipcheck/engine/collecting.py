@@ -7,6 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+_OFTEN = 100_000
+"""How many objects more than before make the collector look: trees of a few thousand lines have fewer."""
+
+
+def collect_seldom() -> None:
+    """For a process that does nothing but check files."""
+    gc.set_threshold(_OFTEN, 20, 20)
+
+
 @contextmanager
 def without_collecting() -> Iterator[None]:
     was_on = gc.isenabled()

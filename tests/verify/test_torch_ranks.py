@@ -7,11 +7,14 @@ from textwrap import dedent
 
 import pytest
 
+from clipcheck.verify.child.run import Run
 from clipcheck.verify.claim import Claim, Kind, Note, Since
+from clipcheck.verify.folder import JOB, all_of
 from clipcheck.verify.job import Job
 from clipcheck.verify.record import Ended
 from clipcheck.verify.run import run
 from clipcheck.verify.verdict import Ruling, judge
+from clipcheck.verify.wire import dumps, record_from
 
 pytestmark = pytest.mark.frameworks
 
@@ -108,6 +111,25 @@ def test_each_rank_leaves_a_record(outcome):
         (1, Ended.FINISHED, ()),
     ], result.output
     assert {seen.rank for record in result.records for seen in record.seen if record.rank == 1} == {1}
+
+
+def test_ranks_do_not_write_into_the_same_file(tmp_path, monkeypatch):
+    """Not even while their records are unfinished: they come to their end at the same time."""
+    (tmp_path / JOB).write_text(dumps(Job("train.py", (), (), str(tmp_path))))
+    written: list[Path] = []
+    write = Path.write_text
+
+    def noted(path, *arguments, **keywords):
+        written.append(path)
+        return write(path, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "write_text", noted)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)  # Those of the tests are to stay.
+    for rank in "0", "1":
+        monkeypatch.setenv("RANK", rank)
+        Run(tmp_path)._record(Ended.INTERRUPTED)
+    assert len(written) == len(set(written)) == 2
+    assert {record_from(path.read_text()).rank for path in all_of(tmp_path, "record")} == {0, 1}
 
 
 def test_one_verdict_comes_out(outcome):

@@ -18,7 +18,7 @@ class JaxMark(PlainMark):
     """Set between steps, when all looks of the last one have arrived."""
 
     def set(self) -> None:
-        jax.effects_barrier()  # type: ignore[no-untyped-call]
+        jax.effects_barrier()
         super().set()
 
     def add(self) -> None:
@@ -48,7 +48,7 @@ class JaxTrace:
         return self._fetched + len(self._rows)
 
     def fetch(self) -> list[Looks]:
-        jax.effects_barrier()  # type: ignore[no-untyped-call]
+        jax.effects_barrier()
         if not self._rows:
             return []
         looks = Looks(self._fetched, np.stack(self._rows), np.array(self._marks))
@@ -100,7 +100,7 @@ class Jax:
         return np.asarray(row)
 
     def settle(self) -> None:
-        jax.effects_barrier()  # type: ignore[no-untyped-call]
+        jax.effects_barrier()
 
     def on_calls(self, step: Callable[[], None]) -> None:
         from keras import Model

@@ -113,7 +113,7 @@ class Run:
             ended = Ended.ENOUGH if self.session.is_enough else Ended.INTERRUPTED
         self.session.is_at_end = ended is Ended.FINISHED
         path = of_rank(self._folder, "record", self._rank)
-        unfinished = path.with_suffix(".part")
+        unfinished = path.with_name(f"{path.name}.part")  # Not `with_suffix`: the suffix is the rank.
         unfinished.write_text(dumps(self._seen(ended, error)), encoding="utf-8")
         unfinished.replace(path)
 
