@@ -6,7 +6,6 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 _OFTEN = 100_000
 """How many objects more than before make the collector look: trees of a few thousand lines have fewer."""
 
