@@ -159,4 +159,8 @@ def _records(folder: Path, ranks: int, stopped: Ended | None) -> Iterator[Record
 
 
 def _read(path: Path) -> Record:
-    return record_from(path.read_text(encoding="utf-8"))
+    try:
+        return record_from(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError) as error:  # Not whole: the disk was full, or a stranger wrote there.
+        problem = f"{path.name} cannot be read: {type(error).__name__}: {error}"
+        return Record(Ended.VANISHED, problems=(problem,), rank=int(path.suffix.removeprefix(".")))

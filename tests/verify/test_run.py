@@ -293,6 +293,12 @@ def test_errors_of_the_watcher_are_not_the_scripts(watch):
     assert record.problems[0].endswith("ZeroDivisionError: in the watcher")
 
 
+def test_a_record_that_is_not_whole_is_a_problem(watch):
+    [record] = watch("open('job/record.0', 'w').write('{'); os._exit(0)").records
+    assert record.ended is Ended.VANISHED
+    assert "record.0 cannot be read" in record.problems[0]
+
+
 def test_output_is_kept_to_the_last_line(watch):
     assert watch("print('a'); sys.stderr.write('b'); print('c'); os._exit(0)").output == "a\nbc\n"
 

@@ -106,12 +106,11 @@ class TensorFlow:
         return str(tensor.device).rpartition("device:")[2].lower()
 
     def extremes(self, values: Sequence[Tensor]) -> Tensor:
-        lows = _stacked([tf.reduce_min(value) for value in values])
-        highs = _stacked([tf.reduce_max(value) for value in values])
-        if not tf.executing_eagerly() and not _calls.are_plain:
-            # The reductions of XLA pass over NaN.
-            is_nan = tf.stack([tf.reduce_any(tf.math.is_nan(value)) for value in values])
-            lows, highs = (tf.where(is_nan, tf.constant(np.nan, row.dtype), row) for row in (lows, highs))
+        if tf.executing_eagerly() or _calls.are_plain:
+            lows = _stacked([tf.reduce_min(value) for value in values])
+            highs = _stacked([tf.reduce_max(value) for value in values])
+        else:
+            lows, highs = _compiled_extremes(values)
         return tf.concat([-lows, highs], 0)
 
     def gradients(self, gradients: Sequence[Tensor]) -> Tensor:
@@ -151,6 +150,21 @@ def _unconverted(function: Callable[..., Any]) -> Callable[..., Any]:
     """AutoGraph calls it as it is, and leaves its own state as it was."""
     function.autograph_info__ = {}  # type: ignore[attr-defined]
     return function
+
+
+def _compiled_extremes(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Lows and highs in code of XLA's, whose minimum and maximum pass over NaN; its sum does not."""
+    lows = _stacked([_by_columns(tf.reduce_min, value) for value in values])
+    highs = _stacked([_by_columns(tf.reduce_max, value) for value in values])
+    sums = _stacked([_by_columns(tf.reduce_sum, tf.cast(value, _wide(value))) for value in values])
+    nan = tf.constant(np.nan, sums.dtype)
+    is_nan = tf.math.is_nan(sums)
+    return tf.where(is_nan, nan, lows), tf.where(is_nan, nan, highs)
+
+
+def _by_columns(reduce: Callable[..., Tensor], value: Tensor) -> Tensor:
+    """XLA reduces the columns of a matrix together, in half the time on a CPU."""
+    return reduce(reduce(value, 0)) if value.shape.rank else value
 
 
 def _wide(tensor: Tensor) -> Any:
