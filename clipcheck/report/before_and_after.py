@@ -11,6 +11,7 @@ from clipcheck.report.verdict import (
     bound_of,
     extreme_of,
     promise,
+    rest,
     rows_shown,
     sentence,
     shape_of,
@@ -82,8 +83,7 @@ def _claim(sides: tuple[_Side, _Side], paint: Paint, width: int, every_row: bool
     rows, left = rows_shown(_seen(sides), every_row)
     if rows:
         yield from table(_HEAD, [_row(seen, sides) for seen in rows], paint)
-    if left:
-        yield paint(f"  … and {left} more that stayed within (all with -v)", "faint") + "\n"
+    yield from rest(left, paint)
 
 
 def _seen(sides: tuple[_Side, _Side]) -> list[Seen]:

@@ -57,16 +57,31 @@ def _claim(judged: Judged, trial: Trial, paint: Paint, width: int, every_row: bo
         with_rank = len(trial.outcome.records) > 1
         head = [*_HEAD[:1], "rank", *_HEAD[1:]] if with_rank else _HEAD
         yield from table(head, [_row(seen, judged, trial, with_rank) for seen in shown], paint)
-    if left:
-        yield paint(f"  … and {left} more that stayed in bounds (all with -v)", "faint") + "\n"
+    yield from rest(left, paint)
 
 
-def rows_shown(seen: Sequence[Seen], every_row: bool) -> tuple[list[Seen], int]:
-    """What is shown, what is out of bounds first, and how much is not."""
-    out = [one for one in seen if is_out(one)]
-    within = [one for one in seen if not is_out(one)]
-    limit = len(within) if every_row or len(within) <= ROWS else max(0, ROWS - 1 - len(out))
-    return [*out, *within[:limit]], len(within) - limit
+def rows_shown(seen: Sequence[Seen], every_row: bool) -> tuple[list[Seen], list[Seen]]:
+    """What is shown, what is out of bounds first, and what is not shown."""
+    ordered = sorted(seen, key=_interest)
+    out = sum(map(is_out, seen))
+    limit = len(seen) if every_row or len(seen) - out <= ROWS else max(out, ROWS - 1)
+    return ordered[:limit], ordered[limit:]
+
+
+def rest(left: Sequence[Seen], paint: Paint) -> Iterator[str]:
+    """A line about what is not shown, if there is any."""
+    stayed = sum(1 for seen in left if seen.looks)
+    parts = [(stayed, "that stayed in bounds"), (len(left) - stayed, "that were never seen")]
+    told = " and ".join(f"{count} more {what}" for count, what in parts if count)
+    if told:
+        yield paint(f"  … and {told} (all with -v)", "faint") + "\n"
+
+
+def _interest(seen: Seen) -> int:
+    """What is out of bounds, what should have been seen and was not, what was seen, what nobody trains."""
+    if is_out(seen):
+        return 0
+    return 2 if seen.looks else 1 if seen.updates else 3
 
 
 def _row(seen: Seen, judged: Judged, trial: Trial, with_rank: bool) -> list[Cell]:
@@ -157,7 +172,8 @@ def _sentences(trial: Trial) -> Iterator[str]:
     if _is_whole(verdict.ended) and not verdict.reasons:
         yield from (judged.reason for judged in by_ruling[Ruling.INCONCLUSIVE])
     if verdict.ruling is Ruling.INCONCLUSIVE:
-        yield "so nothing is proved"
+        is_partly = _is_whole(verdict.ended) and not verdict.reasons and by_ruling[Ruling.HELD]
+        yield "so not all of its claims are proved" if is_partly else "so nothing is proved"
 
 
 def _held(judged: Judged, trial: Trial) -> str:

@@ -60,19 +60,21 @@ class Record:
     """One run of the script.
 
     updates: how often any optimizer of a watched framework updated anything. seen: for each claim what was watched.
-    bound: the claims for which a live object was found. history: for each claim, the largest absolute value (or norm)
-    at each look, as (update, value). error: the script's traceback, where it crashed. versions: of the frameworks.
-    saved: the paths of the models that the script saved and that were kept. problems: what went wrong in the watching
-    itself.
+    reached: the claims of which some note ran. bound: those for which a live object was found. history: for each claim,
+    the largest absolute value (or norm) at each look, as (update, value). error: the script's traceback, where it
+    crashed. versions: of the frameworks. saved: the paths of the models that the script saved and that were kept.
+    has_processes: the script has started processes of its own. problems: what went wrong in the watching itself.
     """
 
     ended: Ended
     updates: int = 0
     seen: tuple[Seen, ...] = ()
+    reached: tuple[int, ...] = ()
     bound: tuple[int, ...] = ()
     history: dict[int, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     error: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     saved: tuple[str, ...] = ()
+    has_processes: bool = False
     problems: tuple[str, ...] = ()
     rank: int = 0

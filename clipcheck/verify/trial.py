@@ -19,7 +19,7 @@ from clipcheck.verify.record import Ended, Record
 from clipcheck.verify.reload import with_reloads
 from clipcheck.verify.run import Outcome, run
 from clipcheck.verify.sources import sources_of
-from clipcheck.verify.verdict import Verdict, judge
+from clipcheck.verify.verdict import Verdict, judge, line_of
 from clipcheck.verify.watch import Wish, claims_for
 
 
@@ -52,8 +52,7 @@ class Trial:
 
     def position(self, claim: Claim) -> tuple[str, Position]:
         """The file and the place in it (of a notebook: in a cell) where a claim stands."""
-        is_own = Path(claim.path) == Path(self.document.path)
-        return claim.path, self.document.position(claim.line, 0) if is_own else Position(claim.line, 1)
+        return claim.path, _position(self.document, claim.path, claim.line)
 
 
 def claims_in(document: Document, options: Options, settings: Settings) -> list[Claim]:
@@ -94,9 +93,22 @@ def try_out(
         job = replace(job, folder=folder)
         outcome = run(job, timeout=options.timeout, nproc=options.nproc, told=told)
         job, outcome = with_reloads(job, outcome)
-    verdict = judge(job, outcome)
+    verdict = judge(job, outcome, lambda path, line: _place(document, path, line))
     told(verdict.updates)
     return Trial(document, job, outcome, verdict)
+
+
+def _position(document: Document, path: str, line: int) -> Position:
+    is_own = Path(path) == Path(document.path)
+    return document.position(line, 0) if is_own else Position(line, 1)
+
+
+def _place(document: Document, path: str, line: int) -> str:
+    """What to call a line: of another file, of a cell."""
+    position = _position(document, path, line)
+    if position.cell is not None:
+        return f"line {position.row} of cell {position.cell}"
+    return f"line {line}" if Path(path) == Path(document.path) else line_of(path, line)
 
 
 def _check_syntax(document: Document) -> None:

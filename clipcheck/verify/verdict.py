@@ -6,10 +6,10 @@ import enum
 import math
 import re
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from clipcheck.verify.claim import Claim, Kind
+from clipcheck.verify.claim import Claim, Kind, Since
 from clipcheck.verify.job import Job
 from clipcheck.verify.record import Ended, Record, Seen
 from clipcheck.verify.run import Outcome
@@ -65,11 +65,19 @@ class Verdict:
         return self.ended in (Ended.CRASHED, Ended.VANISHED, Ended.TIMED_OUT)
 
 
-def judge(job: Job, outcome: Outcome) -> Verdict:
-    """Violated if any claim is; else inconclusive if any is, if there is none, or if the run ended too soon to tell."""
+def line_of(path: str, line: int) -> str:
+    """What to call a line of a file."""
+    return f"line {line} of {path}"
+
+
+def judge(job: Job, outcome: Outcome, place: Callable[[str, int], str] = line_of) -> Verdict:
+    """Violated if any claim is; else inconclusive if any is, if there is none, or if the run ended too soon to tell.
+
+    place: what to call a line of a file.
+    """
     records = outcome.records
     ended = _ended(records)
-    claims = tuple(_judged(number, claim, job, records) for number, claim in enumerate(job.claims))
+    claims = tuple(_judged(number, claim, job, records, place) for number, claim in enumerate(job.claims))
     reasons = tuple(_reasons(job, outcome, ended))
     rulings = {judged.ruling for judged in claims}
     if Ruling.VIOLATED in rulings:
@@ -79,7 +87,7 @@ def judge(job: Job, outcome: Outcome) -> Verdict:
     else:
         ruling = Ruling.HELD
     updates = min(record.updates for record in records)
-    return Verdict(ruling, claims, ended, updates, reasons, tuple(_hints(job, outcome)))
+    return Verdict(ruling, claims, ended, updates, reasons, tuple(_hints(job, outcome, claims)))
 
 
 def is_out(seen: Seen) -> bool:
@@ -101,13 +109,36 @@ def farthest(seen: Seen) -> float | None:
     return seen.lowest if low - seen.lowest > seen.highest - high else seen.highest
 
 
-def _judged(number: int, claim: Claim, job: Job, records: Sequence[Record]) -> Judged:
+def _judged(number: int, claim: Claim, job: Job, records: Sequence[Record], place: Callable[[str, int], str]) -> Judged:
     seen = tuple(_without_strangers(seen for record in records for seen in record.seen if seen.claim == number))
     if any(map(is_out, seen)):
         return Judged(claim, Ruling.VIOLATED, seen)
     is_bound = any(number in record.bound for record in records)
-    reason = _missing(claim, seen, is_bound) or _elsewhere(job.device, seen)
+    if seen or is_bound:
+        reason = _missing(claim, seen) or _elsewhere(job.device, seen)
+    elif any(number in record.reached for record in records):
+        reason = f"`{claim.subject}` is no model, layer, parameter or optimizer that can be watched"
+    else:
+        reason = _never_ran(claim, job, records, place)
     return Judged(claim, Ruling.INCONCLUSIVE if reason else Ruling.HELD, seen, reason)
+
+
+def _never_ran(claim: Claim, job: Job, records: Sequence[Record], place: Callable[[str, int], str]) -> str:
+    """Why nothing that a claim is about was found, where no note of it ran."""
+    if not claim.notes:
+        return f"`{claim.subject}` was never made, or never trained"
+    if not claim.line:
+        return f"nothing was ever assigned to `{claim.subject}`"
+    note = claim.notes[0]
+    where = place(claim.path, claim.line) if claim.since is Since.CLIP else place(note.path, note.line)
+    ran = "never ran with these arguments" if job.arguments else "never ran"
+    if any(record.has_processes for record in records):
+        ran += " in the process that was watched"
+    if _ended(records) is Ended.ENOUGH:
+        ran += f" within {min(record.updates for record in records)} updates"
+    if any("tensorflow" in record.versions for record in records):
+        ran += " (or in a graph of TensorFlow only, where that is not seen)"
+    return f"{where} {ran}, so its claim about `{claim.subject}` could not be judged"
 
 
 def _without_strangers(seen: Iterable[Seen]) -> Iterator[Seen]:
@@ -117,10 +148,8 @@ def _without_strangers(seen: Iterable[Seen]) -> Iterator[Seen]:
     yield from (one for one in every if one.looks or (one.rank, one.name) not in looked)
 
 
-def _missing(claim: Claim, seen: Sequence[Seen], is_bound: bool) -> str:
-    """What the run lacks to prove a claim; "" if it lacks nothing."""
-    if not seen and not is_bound:
-        return f"`{claim.subject}` was never made, or {_told_place(claim)} was never reached"
+def _missing(claim: Claim, seen: Sequence[Seen]) -> str:
+    """What the run lacks to prove a claim whose object was found; "" if it lacks nothing."""
     if not seen:
         return f"nothing of `{claim.subject}` was updated"
     if not any(one.looks for one in seen):
@@ -129,10 +158,6 @@ def _missing(claim: Claim, seen: Sequence[Seen], is_bound: bool) -> str:
         return f"no update of `{claim.subject}` was seen"
     unseen = next((one for one in seen if one.updates and not one.looks), None)
     return f"`{unseen.name}` was never seen in use after its updates" if unseen else ""
-
-
-def _told_place(claim: Claim) -> str:
-    return f"line {claim.line}" if claim.line else "the place where it is assigned"
 
 
 def _elsewhere(demanded: str | None, seen: Sequence[Seen]) -> str:
@@ -215,7 +240,7 @@ _NO_NETWORK = re.compile(
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
-def _hints(job: Job, outcome: Outcome) -> Iterator[str]:
+def _hints(job: Job, outcome: Outcome, claims: Sequence[Judged]) -> Iterator[str]:
     errors = "\n".join(record.error or "" for record in outcome.records)
     if not job.fake_data and _NO_NETWORK.search(errors):
         yield "with --fake-data the loaders of standard datasets return random data, and nothing is downloaded"
@@ -223,6 +248,16 @@ def _hints(job: Job, outcome: Outcome) -> Iterator[str]:
         yield f"the script needs `{missing[1]}`, which is not installed for the Python that runs clipcheck"
     if not job.claims:
         yield "say what is to stay bounded: --watch critic --bound 0.01"
+    without_updates = any(judged.ruling is Ruling.INCONCLUSIVE and not _updates(judged) for judged in claims)
+    if without_updates and any(record.has_processes for record in outcome.records):
+        yield (
+            "updates in processes that the script starts itself are not seen: "
+            "have --nproc N start them instead, through torchrun"
+        )
+
+
+def _updates(judged: Judged) -> int:
+    return max((seen.updates for seen in judged.seen), default=0)
 
 
 def _first_update(seen: Seen) -> float:

@@ -26,6 +26,7 @@ def record_from(text: str) -> Record:
     data: dict[str, Any] = json.loads(text)
     data["ended"] = Ended(data["ended"])
     data["seen"] = tuple(Seen(**{**seen, "shape": tuple(seen["shape"])}) for seen in data["seen"])
+    data["reached"] = tuple(data["reached"])
     data["bound"] = tuple(data["bound"])
     data["saved"] = tuple(data["saved"])
     data["problems"] = tuple(data["problems"])

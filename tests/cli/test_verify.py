@@ -61,6 +61,14 @@ def test_inconclusive(clipcheck, script):
     assert "  | ValueError: could not convert string to float: 'much'\n" in result.stderr
 
 
+def test_a_model_that_is_never_made(clipcheck, project):
+    (project / "train.py").write_text("import sys\nif len(sys.argv) > 1:\n    critic = 1\n")
+    result = clipcheck("verify", "train.py", *WATCH)
+    assert result.exit_code == 2
+    assert "inconclusive: nothing was ever assigned to `critic`." in result.stdout
+    assert "`critic` is no model" in clipcheck("verify", "train.py", *WATCH, "--", "on").stdout
+
+
 def test_verbose_shows_what_the_script_printed(clipcheck, script):
     assert "trained" not in clipcheck("verify", script, *WATCH, "--", "0.5").stderr
     assert "  | trained\n" in clipcheck("verify", script, *WATCH, "-v", "--", "0.5").stderr

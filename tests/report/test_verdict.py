@@ -14,7 +14,7 @@ from clipcheck.report.numbers import interval, number
 from clipcheck.report.verdict import ROWS, full, message
 from clipcheck.report.verdict_json import json_text
 from clipcheck.source.document import Document
-from clipcheck.verify.claim import Claim, Kind, Since
+from clipcheck.verify.claim import Claim, Kind, Note, Since
 from clipcheck.verify.job import Job
 from clipcheck.verify.record import Ended, Record, Seen
 from clipcheck.verify.run import Outcome
@@ -44,7 +44,7 @@ DOCUMENT = Document("train.py", "pass\n" * 20, "utf-8", b"")
 def trial(*seen: Seen, claims=(CLAIM,), ended=Ended.ENOUGH, document=DOCUMENT, **record) -> Trial:
     job = Job(document.path, (), claims, "")
     bound = tuple(range(len(claims)))
-    outcome = Outcome((Record(ended, **{"updates": 50, "seen": seen, "bound": bound, **record}),), seconds=1.25)
+    outcome = Outcome((Record(ended, **{"updates": 50, "bound": bound, "seen": seen, **record}),), seconds=1.25)
     return Trial(document, job, outcome, judge(job, outcome))
 
 
@@ -85,6 +85,17 @@ def test_inconclusive():
     assert told(ended=Ended.FINISHED).endswith("inconclusive: nothing of `critic` was updated. So nothing is proved.\n")
 
 
+def test_one_claim_of_two():
+    """What held is no proof of the rest."""
+    note = Note("train.py", 12, 0, False, "actor")
+    switched_off = replace(CLAIM, subject="actor", line=12, notes=(note,))
+    text = message(trial(WEIGHT, claims=(CLAIM, switched_off), bound=(0,), ended=Ended.FINISHED))
+    assert text == (
+        "line 12 of train.py never ran, so its claim about `actor` could not be judged. "
+        "So not all of its claims are proved."
+    )
+
+
 def test_violated_and_crashed():
     """Both are said."""
     text = message(trial(OUT, ended=Ended.CRASHED, error="ValueError: NaN"))
@@ -123,6 +134,10 @@ def test_many_parameters():
     shown = len(rows) - 1
     assert 0 < shown < ROWS
     assert f"… and {40 - shown} more that stayed in bounds (all with -v)" in text
+    unseen = [replace(one, name=f"critic.frozen.{index}", looks=0, updates=0) for index, one in enumerate(many)]
+    assert f"… and {40 - shown} more that stayed in bounds and 40 more that were never seen (" in told(
+        *unseen, *many, OUT
+    )
     every = told(*many, OUT, every_row=True)
     assert every.count("critic.") > 40
     assert "more that" not in every

@@ -23,13 +23,15 @@ EPOCH = 10
 pytestmark = pytest.mark.frameworks
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax")
 on_tensorflow = pytest.mark.parametrize("backend", ["tensorflow"], indirect=True)
+on_jax = pytest.mark.parametrize("backend", [pytest.param("jax", marks=needs_jax)], indirect=True)
 on_graphs = pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=needs_jax)], indirect=True)
 
 
 @cache
 def claims() -> tuple[Claim, ...]:
     constraints = (
-        "Fitted Compiled OnBatch Averaged Half NotFinite Taped TapedByXLA Eager RunEagerly WholeLoop Scaled Several"
+        "Fitted Compiled OnBatch Averaged Half NotFinite Taped TapedByXLA Eager RunEagerly WholeLoop Scaled Several "
+        "Stateless"
     )
     rmsprop = "gradient_clipped = compiled(made(), keras.optimizers.RMSprop(0.05, clipvalue=0.01))"
     adam = "norm_clipped = compiled(made(), keras.optimizers.Adam(0.05, global_clipnorm=0.1))"
@@ -117,6 +119,12 @@ def test_no_update_is_lost_in_a_loop_within_the_graph(run: Watched) -> None:
 @on_tensorflow
 def test_update_that_loss_scaling_skips_is_none(run: Watched) -> None:
     assert held(run, "Scaled", updates=2)
+
+
+@on_jax
+def test_variables_that_no_update_reaches_are_not_judged(run: Watched) -> None:
+    for one in run.seen("Stateless").values():
+        assert (one.updates, one.looks, one.violated_update, one.last_is_out) == (3, 3, None, False)
 
 
 @on_tensorflow

@@ -26,6 +26,7 @@ import os, signal, sys, threading, time
 from toy import Weight
 w = Weight()
 """
+JOB_OPTIONS = ("updates", "code", "claims")
 NOTED = Note("train.py", 3, 0, True, "w")
 
 
@@ -44,19 +45,18 @@ def watch(project):
     def watched(body: str = "", *, notes: tuple[Note, ...] = (NOTED,), head: str = HEAD, **options) -> Outcome:
         (project / "train.py").write_text(head + dedent(body))
         options.setdefault("timeout", 60)
-        return run(
-            job(project, notes, **{key: options.pop(key) for key in ("updates", "code") if key in options}), **options
-        )
+        return run(job(project, notes, **{key: options.pop(key) for key in JOB_OPTIONS if key in options}), **options)
 
     return watched
 
 
 def job(project: Path, notes: tuple[Note, ...] = (), script: str = "train.py", **more) -> Job:
     claim = Claim(Kind.WEIGHTS, "w", "`w` stays small", script, 3, low=-1.0, high=1.0, notes=notes)
+    claims = more.pop("claims", (claim,))
     folder = project / "job"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    return Job(script, tuple(more.pop("arguments", ())), (claim,), str(folder), **more)
+    return Job(script, tuple(more.pop("arguments", ())), claims, str(folder), **more)
 
 
 def only(outcome: Outcome) -> Record:
@@ -95,7 +95,7 @@ def test_a_script_is_run_as_python_runs_it(project):
     )
     outcome = run(job(project, script=script, arguments=("--epochs", "1")))
     assert json.loads(outcome.output) == json.loads(expected.stdout)
-    assert only(outcome) == Record(Ended.FINISHED)
+    assert only(outcome) == Record(Ended.FINISHED, has_processes=True)
 
 
 def test_the_run_ends_with_the_updates_that_were_asked_for(watch):
@@ -188,6 +188,32 @@ def test_threads_belong_to_the_script(watch):
     record = only(watch(body))
     assert (record.ended, record.updates) == (Ended.FINISHED, 1)
     assert record.seen[0].last_is_out
+
+
+def test_workers_of_a_pool_end_with_the_script(watch):
+    body = """\
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+    threads = ThreadPoolExecutor()
+    threads.submit(w.step, 2.0)
+    processes = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+    processes.submit(abs, 1)
+    """
+    record = only(watch(body))
+    assert (record.ended, record.updates) == (Ended.FINISHED, 1)
+
+
+def test_what_ran_and_what_was_found(watch):
+    notes = (NOTED, Note("train.py", 4, 0, False, "undefined"), Note("train.py", 6, 4, False, "w"))
+    claims = tuple(Claim(Kind.WEIGHTS, "w", "", "train.py", 3, notes=(note,)) for note in notes)
+    record = only(watch("w.step(0.5)\nif len(sys.argv) > 1:\n    w.step(0.5)\n", claims=claims))
+    assert (record.reached, record.bound) == ((0, 1), (0,))
+
+
+def test_processes_that_the_script_starts(watch):
+    spawned = "import multiprocessing\nmultiprocessing.get_context('fork').Process(target=abs, args=(1,)).start()"
+    assert only(watch(spawned)).has_processes
+    assert not only(watch("import multiprocessing")).has_processes
 
 
 def test_forked_processes_leave_no_record(watch):

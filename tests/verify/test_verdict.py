@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from clipcheck.verify.claim import Claim, Kind
+from clipcheck.verify.claim import Claim, Kind, Note, Since
 from clipcheck.verify.job import Job
 from clipcheck.verify.record import Ended, Record, Seen
 from clipcheck.verify.run import Outcome
@@ -64,7 +64,8 @@ def test_how_it_ended(ended, ruling):
 @pytest.mark.parametrize(
     ("seen", "record", "reason"),
     [
-        ((), {"bound": ()}, "`critic` was never made, or line 9 was never reached"),
+        ((), {"bound": ()}, "`critic` was never made, or never trained"),
+        ((), {"bound": (), "reached": (0,)}, "`critic` is no model, layer, parameter or optimizer"),
         ((), {}, "nothing of `critic` was updated"),
         ((replace(WITHIN, looks=0),), {}, "`critic` was never seen in use after an update"),
         ((replace(WITHIN, updates=0),), {}, "no update of `critic` was seen"),
@@ -80,6 +81,31 @@ def test_what_is_missing(seen, record, reason):
     judged = verdict(*seen, **record)
     assert judged.ruling is Ruling.INCONCLUSIVE
     assert reason in " ".join([*judged.reasons, *(claim.reason for claim in judged.claims)])
+
+
+@pytest.mark.parametrize(
+    ("claim", "ended", "record", "reason"),
+    [
+        ({}, Ended.FINISHED, {}, "line 9 of train.py never ran, so its claim about `critic` could not be judged"),
+        ({}, Ended.ENOUGH, {}, "line 9 of train.py never ran within 5 updates, so"),
+        ({"since": Since.UPDATE}, Ended.FINISHED, {}, "line 4 of nets.py never ran, so"),
+        ({"line": 0}, Ended.FINISHED, {}, "nothing was ever assigned to `critic`"),
+        ({}, Ended.FINISHED, {"has_processes": True}, "line 9 of train.py never ran in the process that was watched"),
+        ({}, Ended.FINISHED, {"versions": {"tensorflow": "2"}}, "never ran (or in a graph of TensorFlow only"),
+    ],
+)
+def test_a_clip_that_is_switched_off(claim, ended, record, reason):
+    claims = (replace(CLAIM, notes=(Note("nets.py", 4, 0, True, "critic"),), **claim),)
+    judged = verdict(ended=ended, claims=claims, bound=(), **record)
+    assert judged.ruling is Ruling.INCONCLUSIVE
+    assert reason in judged.claims[0].reason
+
+
+def test_processes_of_the_script():
+    """What they update is not seen; where all was seen, nothing is said of them."""
+    assert "--nproc" in verdict(has_processes=True).hints[0]
+    assert verdict(WITHIN, has_processes=True).hints == ()
+    assert verdict().hints == ()
 
 
 def test_nothing_is_claimed():

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from clipcheck.verify.child.keras_looks import Array, Looks, PlainMark, Tensor
 
@@ -58,8 +59,14 @@ class JaxTrace:
 
 
 class Jax:
+    def __init__(self) -> None:
+        self._is_in_trainer = False
+
     def is_traced(self, optimizer: Any) -> bool:
         return isinstance(optimizer._iterations.value, Tracer)
+
+    def is_functional(self, optimizer: Any) -> bool:
+        return in_stateless_scope() and not self._is_in_trainer
 
     def can_look(self, tensors: Sequence[Tensor]) -> bool:
         return True
@@ -115,7 +122,11 @@ class Jax:
             @wraps(run)
             def stepped(*args: Any, **kwargs: Any) -> Any:
                 step()
-                return run(*args, **kwargs)
+                self._is_in_trainer = True
+                try:
+                    return run(*args, **kwargs)
+                finally:
+                    self._is_in_trainer = False
 
             return stepped
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,7 @@ def rounded(low: float | None, high: float | None, dtype: str) -> Bounds:
 
 def _rounded(bound: float, dtype: str) -> float:
     if dtype == "bfloat16":
-        import ml_dtypes  # Keras needs it.
-
-        return float(ml_dtypes.bfloat16(bound))
+        return float(import_module("ml_dtypes").bfloat16(bound))  # Keras needs it.
     with np.errstate(over="ignore"):
         return float(np.dtype(dtype).type(bound))
 

@@ -80,6 +80,10 @@ class Backend(Protocol):
         """Whether an optimizer updates no values now, but is traced for a graph."""
         ...
 
+    def is_functional(self, optimizer: Any) -> bool:
+        """Whether an optimizer updates values now that the script carries on by itself: its variables stay behind."""
+        ...
+
     def can_look(self, tensors: Sequence[Tensor]) -> bool:
         """Whether a look at these, made here, would ever be carried out."""
         ...

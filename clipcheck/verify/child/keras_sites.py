@@ -11,13 +11,14 @@ from clipcheck.verify.child.keras_looks import Array, Backend, Looks, Mark, Tens
 class Site:
     """Its traces are begun with the first look.
 
-    is_watched: some claim is about it.
+    is_watched: some claim is about it. is_functional: the variables do not have the values that were looked at.
     """
 
     def __init__(self, backend: Backend, optimizer: Any, variables: Sequence[Any]) -> None:
         self.optimizer = optimizer
         self.variables = list(variables)
         self.is_watched = False
+        self.is_functional = backend.is_functional(optimizer) if optimizer is not None else False
         self._backend = backend
         self._before: Trace | None = None
         self._after: Trace | None = None

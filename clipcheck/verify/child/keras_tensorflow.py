@@ -85,6 +85,9 @@ class TensorFlow:
     def is_traced(self, optimizer: Any) -> bool:
         return not tf.executing_eagerly()
 
+    def is_functional(self, optimizer: Any) -> bool:
+        return False
+
     def can_look(self, tensors: Sequence[Tensor]) -> bool:
         if tf.distribute.has_strategy():
             raise NotImplementedError("weights that tf.distribute spreads over devices cannot be watched")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from clipcheck.verify.child.keras_looks import Array, Looks, PlainMark, Tensor
+from clipcheck.verify.child.torch_aside import uncompiled
 
 SIZE = 256
 """Looks that stay on the device, before they are fetched together."""
@@ -48,6 +49,9 @@ class TorchTrace:
 
 class Torch:
     def is_traced(self, optimizer: Any) -> bool:
+        return False
+
+    def is_functional(self, optimizer: Any) -> bool:
         return False
 
     def can_look(self, tensors: Sequence[Tensor]) -> bool:
@@ -94,7 +98,7 @@ class Torch:
         return
 
     def quietly(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return torch.compiler.disable(function)  # type: ignore[no-any-return]
+        return uncompiled(function)
 
     def as_written(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return function

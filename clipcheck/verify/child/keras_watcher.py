@@ -217,8 +217,7 @@ class KerasWatcher:
         is_torn = self._updates.is_torn
         self._weights.look_last(self._bindings.values(), self._sites.values(), self._session.is_at_end, is_torn)
         self._session.bound |= self._outputs.bound
-        # Not by `updated`, which may end the run.
-        self._session.updates += self._count.renew(sum(site.updates() for site in self._watched()))
+        self._session.updated_last(self._count.renew(sum(site.updates() for site in self._watched())))
         yield from self._weights.seen()
         yield from self._outputs.seen(self._count.updates, self._device())
 

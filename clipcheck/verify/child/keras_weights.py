@@ -125,7 +125,8 @@ class Weights:
                     is_due = not is_torn
                 else:
                     is_due = is_at_end or (binding.claim.since is Since.CLIP and site.is_clipped() and not is_torn)
-                row = site.now() if row is None else row
+                is_due = is_due and not site.is_functional
+                row = site.now() if row is None and is_due else row
                 self._look_last(binding, site, row if is_due else None)
         trained = {self._backend.identity(variable) for site in sites for variable in site.variables}
         for binding in bindings:

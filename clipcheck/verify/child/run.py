@@ -11,10 +11,11 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import replace
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from clipcheck.verify.child.imports import AfterImport, Finder
 from clipcheck.verify.child.notes import SESSION, notes_by_path
@@ -29,6 +30,7 @@ TELL_EVERY = 0.1
 
 WATCHERS = {"torch": "torch_watcher", "keras": "keras_watcher", "tf_keras": "keras_watcher"}
 WITH_DATASETS = ("keras", "tf_keras", "torchvision")
+PROCESSES = "multiprocessing.process"
 
 
 def run(folder: Path) -> NoReturn:
@@ -134,11 +136,13 @@ class Run:
             ended,
             updates=session.updates,
             seen=tuple(seen),
+            reached=tuple(sorted(session.reached)),
             bound=tuple(sorted(session.bound)),
             history={claim: tuple(sorted(looks)) for claim, looks in history.items()},
             error=error,
             versions=versions,
             saved=tuple(session.saved),
+            has_processes=session.has_processes,
             problems=tuple(session.problems),
             rank=self._rank,
         )
@@ -151,7 +155,19 @@ class Run:
 
     def _after_imports(self) -> dict[str, AfterImport]:
         wanted = {*WATCHERS, *(WITH_DATASETS if self._job.fake_data else ())}
-        return dict.fromkeys(wanted, self._imported)
+        return {**dict.fromkeys(wanted, self._imported), PROCESSES: self._watch_processes}
+
+    def _watch_processes(self, module: ModuleType) -> None:
+        """Every way of `multiprocessing`, and of what is built on it, leads through the start of a process."""
+        process: Any = module.BaseProcess
+        start = process.start
+
+        @wraps(start)
+        def starting(own: Any) -> None:
+            self.session.has_processes = True
+            start(own)
+
+        process.start = starting
 
     def _imported(self, module: ModuleType) -> None:
         """Called after the import of a framework."""
@@ -218,7 +234,9 @@ def _other_threads() -> list[threading.Thread]:
 
 
 def _wait_for_threads() -> None:
-    """A script is at its end when its threads are."""
+    """A script is at its end when its threads are. The workers of its pools are told that there is no more to come."""
+    for end_of_pool in reversed(getattr(threading, "_threading_atexits", ())):  # As the interpreter does at its end.
+        end_of_pool()
     while threads := _other_threads():
         for thread in threads:
             thread.join()

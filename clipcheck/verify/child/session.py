@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ class Session:
 
     told: called with the number of updates after each one (for the progress bar).
     leave: ends the process at once, when the script goes on although there were updates enough.
+    reached: the claims of which a note ran. bound: those for which a live object was found.
     saved: the paths of the models that the script has saved and that were kept.
+    has_processes: the script has started processes of its own, which nobody watches.
     is_at_end: the script has run to its end, and nothing of it runs any more.
     """
 
@@ -65,10 +68,12 @@ class Session:
     ) -> None:
         self.job = job
         self.watchers: list[Watcher] = []
+        self.reached: set[int] = set()
         self.bound: set[int] = set()
         self.updates = 0
         self.problems: list[str] = []
         self.saved: list[str] = []
+        self.has_processes = False
         self.is_at_end = False
         self.is_enough = False
         self._told = told
@@ -95,11 +100,18 @@ class Session:
         a watcher calls it where its framework bears an exception, and after it has looked."""
         if self.is_enough:
             self._leave()
-        self.updates += times
+        # Of updates that are seen together some may be more than enough.
+        limit = self.job.updates or math.inf
+        self.updates = int(min(self.updates + times, limit))
         self._told(self.updates)
-        if self.job.updates and self.updates >= self.job.updates:
+        if self.updates == limit:
             self.is_enough = True
             raise EnoughError
+
+    def updated_last(self, times: int) -> None:
+        """As the run ends, there were more updates: they count, unless it ends because there were enough."""
+        if not self.is_enough:
+            self.updates += times
 
     def failed(self, doing: str) -> None:
         """Called in an `except`: our own code failed. The script goes on, and the verdict will be inconclusive."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import torch
+from torch._compile import _disable_dynamo
 from torch.utils._python_dispatch import _disable_current_modes
 
 
@@ -30,6 +32,18 @@ def _out_of_modes() -> Iterator[None]:
         stack.enter_context(torch._C.DisableTorchFunction())
         stack.enter_context(_disable_current_modes())
         yield
+
+
+def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which `torch.compile` calls as it is. The compiler is imported where it is at work only."""
+    not_compiled = _disable_dynamo(function)
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return not_compiled(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return called
 
 
 def is_being_recorded() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -81,19 +81,11 @@ class Looks:
 
     def sights(self) -> dict[str, Sight]:
         """What was seen, by name. Waits for the devices."""
-        found: dict[str, Sight] = {}
-        for sight in (sight for group in [*self._past, *self._groups] for sight in group.sights()):
-            before = found.get(sight.name)
-            found[sight.name] = replace(sight, column=before.column.then(sight.column)) if before else sight
-        return found
+        return merged(sight for group in [*self._past, *self._groups] for sight in group.sights())
 
     def history(self) -> list[tuple[int, float]]:
         """The largest absolute value at each look. Waits for the devices."""
-        largest: dict[int, float] = {}
-        for group in [*self._past, *self._groups]:
-            for label, value in group.sheet.history():
-                largest[label] = higher(largest.get(label, 0.0), value)
-        return sorted(largest.items())
+        return largest(look for group in [*self._past, *self._groups] for look in group.sheet.history())
 
     def _regroup(self) -> None:
         together: dict[_Kind, list[Item]] = defaultdict(list)
@@ -159,6 +151,23 @@ class _Group:
                 self._items, self.sheet.columns(), self._bounds, self._shapes, strict=True
             ):
                 yield Sight(item.name, column, bounds, shape, self.kind.dtype, self.kind.device)
+
+
+def merged(sights: Iterable[Sight]) -> dict[str, Sight]:
+    """By name. Of those with the same name the older ones come first."""
+    found: dict[str, Sight] = {}
+    for sight in sights:
+        before = found.get(sight.name)
+        found[sight.name] = replace(sight, column=before.column.then(sight.column)) if before else sight
+    return found
+
+
+def largest(history: Iterable[tuple[int, float]]) -> list[tuple[int, float]]:
+    """For each label the largest of its values, by label."""
+    found: dict[int, float] = {}
+    for label, value in history:
+        found[label] = higher(found.get(label, 0.0), value)
+    return sorted(found.items())
 
 
 def _shape(parameter: torch.Tensor | None) -> tuple[int, ...]:

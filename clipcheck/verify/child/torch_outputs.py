@@ -12,8 +12,8 @@ from torch import nn
 
 from clipcheck.verify.child.session import Limits
 from clipcheck.verify.child.torch_aside import aside, local
-from clipcheck.verify.child.torch_looks import Sight, seen_of
-from clipcheck.verify.child.torch_sheet import Bounds, Sheet, higher, rounded
+from clipcheck.verify.child.torch_looks import Sight, largest, seen_of
+from clipcheck.verify.child.torch_sheet import Bounds, Sheet, rounded
 from clipcheck.verify.child.torch_subjects import unwrapped
 from clipcheck.verify.claim import Claim
 from clipcheck.verify.record import Seen
@@ -71,10 +71,7 @@ class Outputs:
             yield seen_of(self._number, sight, self._updates)
 
     def history(self) -> list[tuple[int, float]]:
-        largest: dict[int, float] = {}
-        for update, value in (look for sheet in self._sheets.values() for look in sheet.history()):
-            largest[update] = higher(largest.get(update, 0.0), value)
-        return sorted(largest.items())
+        return largest(look for sheet in self._sheets.values() for look in sheet.history())
 
     def _limits_of(self, module: nn.Module) -> Limits | None:
         own = self._modules.get(id(module))

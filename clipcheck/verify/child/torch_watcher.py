@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
-from torch._compile import _disable_dynamo
 from torch.nn.modules import module as modules
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 from clipcheck.verify.child.session import Limits, Session
-from clipcheck.verify.child.torch_aside import in_graph, is_being_recorded
+from clipcheck.verify.child.torch_aside import in_graph, is_being_recorded, uncompiled
 from clipcheck.verify.child.torch_gradients import Gradients
 from clipcheck.verify.child.torch_outputs import Outputs
 from clipcheck.verify.child.torch_steps import Steps
-from clipcheck.verify.child.torch_weights import Weights
+from clipcheck.verify.child.torch_weights import Part, Weights
 from clipcheck.verify.claim import Claim, Kind
 from clipcheck.verify.record import Seen
 
@@ -56,19 +55,27 @@ class TorchWatcher:
         self._outputs = {n: Outputs(n, claim) for n, claim in claims if claim.kind is Kind.OUTPUTS}
         self._all: dict[int, Weights | Gradients | Outputs] = {**self._weights, **self._gradients, **self._outputs}
         self._has_looked_at_gradients = False
-        self._untold = 0
+        self._last_counted = 0
+        self._untold: set[int] = set()
+        """The updates of which the session has not heard yet."""
 
     def bind(self, number: int, claim: Claim, subject: object, limits: Limits) -> bool:
         is_bound = self._all[number].bind(subject, limits)
         self._find_due()
+        if self._begins(number):
+            self._count()
         return is_bound
+
+    def _begins(self, number: int) -> bool:
+        """Whether this is the first clip of a claim, which comes after an update that counts."""
+        return number not in self._session.bound and number in self._weights and self._weights[number].is_due
 
     def before_forward(self, module: nn.Module) -> None:
         """What a step is about to update is between two updates while it calls the model (a closure)."""
         if not is_being_recorded():
-            due = [weights for weights in self._weights.values() if weights.is_due and weights.is_used_by(module)]
+            due = [part for weights in self._due() for part in weights.due() if part.is_used_by(module)]
             busy = self._steps.going_on()
-            self._look([weights for weights in due if not weights.is_trained_by(busy)])
+            self._look([part for part in due if not part.is_trained_by(busy)])
 
     def after_forward(self, module: nn.Module, output: object) -> None:
         if not is_being_recorded():
@@ -84,8 +91,8 @@ class TorchWatcher:
         self._has_looked_at_gradients = False
         if not has_closure:
             self._look_at_gradients(optimizer, trainer.steps + 1)
-        due = [weights for weights in self._weights.values() if weights.is_due]
-        self._look([weights for weights in due if weights.is_left or weights.is_trained_by([trainer])])
+        due = [(part, weights.is_left) for weights in self._due() for part in weights.due()]
+        self._look([part for part, is_left in due if is_left or part.is_trained_by([trainer])])
 
     def after_step(self, optimizer: Optimizer, has_closure: bool) -> None:
         trainers = self._steps.end(optimizer)
@@ -93,21 +100,24 @@ class TorchWatcher:
             return
         if has_closure:
             self._look_at_gradients(optimizer, trainers[0].steps)
-        updated = [weights for weights in self._weights.values() if weights.is_trained_by(trainers)]
-        for weights in updated:
-            weights.updated()
+        parts = [part for weights in self._weights.values() for part in weights.parts()]
+        updated = [part for part in parts if part.is_trained_by(trainers)]
+        update = self._steps.total
+        for part in updated:
+            part.updated([update])
         self._find_due()
-        self._untold += bool(updated or self._has_looked_at_gradients or self._outputs)
+        if updated or self._has_looked_at_gradients or self._outputs:
+            self._count()
         if not updated:
-            self._tell()
+            self._tell([update])
 
     def finish(self) -> Iterator[Seen]:
         """Also the last update is looked at, where the script has come to its own end."""
-        for weights in self._weights.values():
-            if weights.is_due and self._session.is_at_end:
-                weights.look()
-        self._session.updates += self._untold
-        self._untold = 0
+        for weights in self._due() if self._session.is_at_end else ():
+            for part in weights.due():
+                part.look()
+        self._session.updated_last(len(self._untold))
+        self._untold.clear()
         for watched in self._all.values():
             yield from watched.seen()
 
@@ -118,12 +128,16 @@ class TorchWatcher:
         versions = {"torch": torch.__version__}
         return versions | {"cuda": torch.version.cuda} if torch.version.cuda else versions
 
-    def _look(self, due: Sequence[Weights]) -> None:
-        for weights in due:
-            weights.look()
-        if due:
+    def _due(self) -> list[Weights]:
+        return [weights for weights in self._weights.values() if weights.is_due]
+
+    def _look(self, parts: Sequence[Part]) -> None:
+        if parts:
+            updates = [update for part in parts for update in part.due]
+            for part in parts:
+                part.look()
             self._find_due()
-            self._tell()
+            self._tell(updates)
 
     def _look_at_gradients(self, optimizer: Optimizer, update: int) -> None:
         for gradients in self._gradients.values():
@@ -132,11 +146,18 @@ class TorchWatcher:
     def _find_due(self) -> None:
         self.is_due = any(weights.is_due for weights in self._weights.values())
 
-    def _tell(self) -> None:
-        """Of the updates that were looked at, which may have been enough."""
-        updates, self._untold = self._untold, 0
-        if updates:
-            self._session.updated(updates)
+    def _count(self) -> None:
+        """The last update is of something that is watched."""
+        if self._last_counted != self._steps.total:
+            self._last_counted = self._steps.total
+            self._untold.add(self._last_counted)
+
+    def _tell(self, updates: Iterable[int]) -> None:
+        """Of updates that were looked at, and may have been enough."""
+        new = self._untold.intersection(updates)
+        if new:
+            self._untold -= new
+            self._session.updated(len(new))
 
 
 class NotSeenError(Exception):
@@ -149,22 +170,14 @@ StepHook: TypeAlias = Callable[[Optimizer, tuple[Any, ...], dict[str, Any]], Non
 def _step_hook(session: Session, look: Callable[[Optimizer, bool], None]) -> StepHook:
     """A hook that runs as it is also in a step that is compiled (such a step is not in one piece anyway)."""
 
-    def run(optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    def hook(optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         has_closure = any(map(callable, (*arguments[1:], *keywords.values())))
         try:
             look(optimizer, has_closure)
         except Exception:
             session.failed("watching the updates")
 
-    not_compiled = _disable_dynamo(run)
-
-    def hook(optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling():
-            not_compiled(optimizer, arguments, keywords)
-        else:
-            run(optimizer, arguments, keywords)
-
-    return hook
+    return uncompiled(hook)
 
 
 def _before_forward(session: Session, watcher: TorchWatcher) -> Callable[[nn.Module, Any], None]:

@@ -153,3 +153,5 @@ tell("activations", fit(compiled(activations)))
 
 if keras.backend.backend() == "tensorflow":
     import loops  # noqa: F401
+if IN_JAX:
+    import stateless  # noqa: F401
