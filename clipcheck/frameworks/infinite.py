@@ -57,3 +57,13 @@ WIDE = frozenset({"float64", "double", "DoubleTensor", "set_default_dtype", "set
 
 MANTISSA = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 """The bits that hold a number's digits, the hidden one included."""
+
+
+def _last(*names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.rpartition(".")[2] for some in names for name in some)
+
+
+LOGS_BY_NAME = _last(LOGS, LOG_METHODS, LOG1PS)
+INFINITE_BY_NAME = LOGS_BY_NAME | _last(AT_ONE, AT_ONE_METHODS, DIVISIONS, POWERS)
+KEEPING_BY_NAME = _last(DIVISIONS, POWERS, UNCHANGED, UNCHANGED_METHODS)
+"""By the last parts of their names: what may be infinite, and what hands zeros and ones on."""

@@ -44,3 +44,12 @@ SCALAR_LOSSES = frozenset(
     ).split()
 )
 """The loss functions that return one number unless `reduction` is given."""
+
+
+def _by_name(*apis: frozenset[str]) -> frozenset[str]:
+    return frozenset(api.rpartition(".")[2] for some in apis for api in some)
+
+
+SQUARES_BY_NAME = _by_name(SQUARES, POWERS)
+KEEPING_ERRORS_BY_NAME = _by_name(REDUCTIONS, REDUCING_METHODS, LINEAR_METHODS)
+"""By the last parts of their names: what squares an error, and what hands it on alone."""

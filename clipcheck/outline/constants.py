@@ -6,12 +6,13 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
-from clipcheck.outline.outline import CannotTellError, Outline, last_name, walk
+from clipcheck.outline.given import Given
+from clipcheck.outline.outline import CannotTellError, Outline, Site, last_name
 
 _NAMED = {"inf": math.inf, "Inf": math.inf, "infty": math.inf, "pi": math.pi, "nan": math.nan}
 _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -29,6 +30,7 @@ _DEEPEST = 12
 _MOST_SOURCES = 500
 _MOST_PARTS = 5000
 _MOST_STEPS = 500
+_MOST_LEVELS = 4
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,35 @@ def may_be(outline: Outline, node: ast.expr | None, test: Callable[[float], bool
 
 def numbers(outline: Outline, node: ast.expr) -> Numbers:
     """All that an expression may be, of what the analysis could know. Raises CannotTellError."""
-    if isinstance(node, ast.Constant):  # the file need not be parsed for that
-        return _constant(node)
     return outline.once(_Values).asked(node)
-
-
-def _constant(node: ast.Constant) -> Numbers:
-    is_number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
-    return Numbers(frozenset({node.value})) if is_number else _NONE  # type: ignore[arg-type]
 
 
 def given(outline: Outline, name: str) -> list[ast.expr]:
     """What the file gives to a name or attribute. Raises CannotTellError."""
-    return outline.once(_Values).given.get(name, [])
+    return outline.once(Given).to(name)
 
 
-def sources(outline: Outline, node: ast.expr) -> list[ast.expr]:
+def sources(outline: Outline, node: ast.expr) -> Iterator[ast.expr]:
     """The expressions that a value may come from, itself included. Raises CannotTellError."""
-    return outline.once(_Values).sources(node)
+    seen: set[int] = set()
+    todo = [node]
+    while todo and len(seen) < _MOST_SOURCES:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            todo += given(outline, last_name(node))
+        elif isinstance(node, ast.Call):
+            todo += [*node.args, *outline.once(Given).returned(last_name(node.func))]
+            todo += [node.func.value] if isinstance(node.func, ast.Attribute) else []
+        elif isinstance(node, ast.IfExp):
+            todo += [node.body, node.orelse]
+        elif isinstance(node, (ast.NamedExpr, ast.Subscript, ast.Starred)):
+            todo.append(node.value)
+        elif isinstance(node, (ast.List, ast.Tuple)):
+            todo += node.elts
 
 
 def parts(outline: Outline, node: ast.expr) -> Iterator[ast.expr]:
@@ -93,30 +106,54 @@ def parts(outline: Outline, node: ast.expr) -> Iterator[ast.expr]:
             todo += given(outline, name)
 
 
-def may_be_learned(outline: Outline, node: ast.expr) -> bool:
-    """Whether a value may be made of something that training learns. Raises CannotTellError."""
-    makers = outline.aliases(_LEARNED)
-    return any(isinstance(part, ast.Call) and last_name(part.func) in makers for part in parts(outline, node))
+def parts_near(outline: Outline, site: Site, node: ast.expr) -> Iterator[ast.expr]:
+    """Every expression that a value is made of in the function that a call stands in. Raises CannotTellError."""
+    names: set[str] = set()
+    todo: list[ast.AST] = [node]
+    while todo:
+        inner = todo.pop()
+        todo += ast.iter_child_nodes(inner)
+        if isinstance(inner, ast.expr):
+            yield inner
+        if isinstance(inner, ast.Name) and inner.id not in names:
+            names.add(inner.id)
+            todo += outline.once(Given).near(inner.id, site.tree)
 
 
-_LEARNED = frozenset("Parameter UninitializedParameter add_weight add_variable Variable variable get_variable".split())
+def may_be_learned(outline: Outline, site: Site, node: ast.expr) -> bool:
+    """Whether a value is made of something that training may learn. Raises CannotTellError."""
+    names = learned(outline)
+    return bool(names) and any(last_name(part) in names for part in parts_near(outline, site, node))
+
+
+_MAKES_LEARNED = frozenset(
+    "Parameter UninitializedParameter add_weight add_variable Variable variable get_variable".split()
+)
+_TARGETS = re.compile(rb"((?:[\w.]+\s*(?::[^=\n]*)?=[\s\\(]*)+)[\w.\s\\]*\Z")
+_REGISTERED = rb"register_parameter\s*\(\s*(?:name\s*=\s*)?[\"'](\w+)"
+_FAR = 300
+
+
+def learned(outline: Outline) -> frozenset[str]:
+    """The names and attributes that are given something that training may learn."""
+    return outline.once(_learned)
+
+
+def _learned(outline: Outline) -> frozenset[str]:
+    found = set(outline.found(_REGISTERED))
+    for start, _ in outline.occurrences(outline.aliases(_MAKES_LEARNED)):
+        targets = _TARGETS.search(outline.data, max(0, start - _FAR), start)
+        if targets:
+            found.update(word.decode() for word in re.findall(rb"\w+", targets[1]))
+    return frozenset(found - {"self"})
 
 
 class _Values:
-    """What each name of a file is given, and what comes of that."""
+    """The numbers that the names of a file may be."""
 
     def __init__(self, outline: Outline) -> None:
-        self.given: dict[str, list[ast.expr]] = {}
-        self.functions: dict[str, list[list[str]]] = {}
-        self.bodies: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
-        calls: list[ast.Call] = []
-        for node in walk(outline.tree):
-            if isinstance(node, ast.Call):
-                calls.append(node)
-            elif (read := _READ.get(type(node))) is not None:
-                read(self, node)
-        for call in calls:
-            self._hand_over(call)
+        self._outline = outline
+        self._given = outline.once(Given)
         self._known: dict[tuple[str, object], Numbers] = {}
         self._open: set[tuple[str, object]] = set()
         self._is_partial = False
@@ -145,10 +182,10 @@ class _Values:
             return self.of(node.value, depth + 1)
         if isinstance(node, ast.Call):
             return self._called(node, depth)
-        return self._entries(node.value, node.slice, depth) if isinstance(node, ast.Subscript) else _NONE
+        return self._entry(node, depth) if isinstance(node, ast.Subscript) else _NONE
 
     def _named(self, name: str, depth: int) -> Numbers:
-        given = self.given.get(name, ())
+        given = self._given.to(name)
         own = Numbers(frozenset({_NAMED[name]})) if name in _NAMED else _NONE
         return _either(own, self._kept((name, self), lambda: _either(*(self.of(value, depth + 1) for value in given))))
 
@@ -182,153 +219,84 @@ class _Values:
 
     def _called(self, node: ast.Call, depth: int) -> Numbers:
         name = last_name(node.func)
-        if name in self.functions:
-            return _ANY
+        if name in self._outline.defined:
+            returned = self._given.returned(name)
+            return self._kept((name, "()"), lambda: _either(*(self.of(value, depth + 1) for value in returned)))
         if name not in _CONVERTED or len(node.args) != 1:
             return _NONE
-        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-            return _ANY  # float("inf")
         inner = self.of(node.args[0], depth + 1)
+        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+            inner = Numbers(frozenset({node.args[0].value}))  # type: ignore[arg-type] # float("inf")
         try:
             return Numbers(frozenset(map(_CONVERTED[name], inner.known)), inner.any)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, TypeError):
             return _ANY
 
-    def _entries(self, node: ast.expr, at: ast.expr, depth: int) -> Numbers:
+    def _entry(self, node: ast.Subscript, depth: int) -> Numbers:
         """What an entry of a container may be: of the displays of the file that the container may be."""
-        self._budget -= 1
-        if depth > _DEEPEST or self._budget < 0:
+        entries = self._entries(node)
+        if entries is None:
             return _ANY
-        if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-            elements = node.elts
-            if isinstance(at, ast.Constant) and isinstance(at.value, int):
-                elements = elements[at.value :][:1] or elements
-            return _either(*(self.of(element, depth + 1) for element in elements))
-        if isinstance(node, ast.Dict):
-            return _either(*(self.of(value, depth + 1) for value in node.values))
-        if isinstance(node, ast.Call):
-            name = last_name(node.func)
-            return _ANY if name in ("dict", "list", "tuple", "zip", "enumerate") or name in self.functions else _NONE
-        if isinstance(node, ast.Subscript):
-            return _ANY
-        name, place = last_name(node), at.value if isinstance(at, ast.Constant) else None
-        given = self.given.get(name, ())
-        return self._kept((name, place), lambda: _either(*(self._entries(v, at, depth + 1) for v in given)))
+        key = ("[]", frozenset(map(id, entries)))
+        return self._kept(key, lambda: _either(*(self.of(entry, depth + 1) for entry in entries)))
 
-    def sources(self, node: ast.expr) -> list[ast.expr]:
-        found: list[ast.expr] = []
-        seen: set[int] = set()
-        todo = [node]
-        while todo and len(found) < _MOST_SOURCES:
-            node = todo.pop()
-            if id(node) in seen:
+    def _entries(self, node: ast.expr) -> list[ast.expr] | None:
+        """What `a[i]` or `a[i][j]` may stand for; None if that is too much."""
+        found = []
+        todo: list[tuple[ast.expr, tuple[ast.expr, ...]]] = [(node, ())]
+        seen = set()
+        while todo:
+            node, path = todo.pop()
+            key = (node, path)
+            if key in seen:
                 continue
-            seen.add(id(node))
-            found.append(node)
-            if isinstance(node, (ast.Name, ast.Attribute)):
-                todo += self.given.get(last_name(node), ())
+            seen.add(key)
+            self._budget -= 1
+            if self._budget < 0:
+                return None
+            if len(path) > _MOST_LEVELS:  # `x = x[0]`: no display is that deep
+                continue
+            if isinstance(node, ast.Subscript):
+                todo.append((node.value, (node.slice, *path)))
+            elif not path or isinstance(node, (ast.Constant, ast.UnaryOp, ast.BinOp)):
+                found.append(node)
+            elif isinstance(node, (ast.Name, ast.Attribute)):
+                todo += [(value, path) for value in self._given.to(last_name(node))]
             elif isinstance(node, ast.Call):
-                todo += [*node.args, *self._returned(last_name(node.func))]
-                todo += [node.func.value] if isinstance(node.func, ast.Attribute) else []
-            elif isinstance(node, ast.IfExp):
-                todo += [node.body, node.orelse]
-            elif isinstance(node, (ast.NamedExpr, ast.Subscript, ast.Starred)):
-                todo.append(node.value)
-            elif isinstance(node, (ast.List, ast.Tuple)):
-                todo += node.elts
+                todo += self._entries_of_call(node, path)
+            else:
+                todo += [(entry, path[1:]) for entry in _held(node, path[0])]
         return found
 
-    def _returned(self, name: str) -> list[ast.expr]:
-        returns = (n for body in self.bodies.get(name, ()) for n in walk(body) if isinstance(n, ast.Return))
-        return [node.value for node in returns if node.value is not None]
-
-    # -- what gives names their values
-
-    def _assign(self, node: ast.Assign) -> None:
-        for target in node.targets:
-            self._give(target, node.value)
-
-    def _assign_one(self, node: ast.AnnAssign | ast.NamedExpr) -> None:
-        self._give(node.target, node.value)
-
-    def _loop(self, node: ast.For | ast.AsyncFor | ast.comprehension) -> None:
-        self._give(node.target, _entry(node.iter))
-
-    def _manage(self, node: ast.withitem) -> None:
-        self._give(node.optional_vars, node.context_expr)
-
-    def _define_class(self, node: ast.ClassDef) -> None:
-        inits = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"]
-        self.functions.setdefault(node.name, []).extend([a.arg for a in _arguments(init)] for init in inits)
-
-    def _give(self, target: ast.expr | None, value: ast.expr | None) -> None:
-        if target is None or value is None:
-            return
-        if isinstance(target, (ast.Tuple, ast.List)):
-            same = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts)
-            parts = (
-                value.elts if same and isinstance(value, (ast.Tuple, ast.List)) else [_entry(value)] * len(target.elts)
-            )
-            for part, given in zip(target.elts, parts, strict=True):
-                self._give(part, given)
-        elif name := last_name(target):
-            self.given.setdefault(name, []).append(value)
-
-    def _define(self, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        names = [argument.arg for argument in _arguments(function)]
-        defaults = function.args.defaults
-        for name, default in zip(names[len(names) - len(defaults) :], defaults, strict=True):
-            self.given.setdefault(name, []).append(default)
-        for argument, kw_default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
-            if kw_default is not None:
-                self.given.setdefault(argument.arg, []).append(kw_default)
-        if not isinstance(function, ast.Lambda):
-            self.functions.setdefault(function.name, []).append(names)
-            self.bodies.setdefault(function.name, []).append(function)
-
-    def _hand_over(self, call: ast.Call) -> None:
-        for keyword in call.keywords:
-            if keyword.arg is not None:
-                self.given.setdefault(keyword.arg, []).append(keyword.value)
-                if keyword.arg in ("default", "default_value"):
-                    self._option(call, keyword.value)
-        for names in self.functions.get(last_name(call.func), ()):
-            for own in (names, names[1:]):  # a method is not handed its `self`
-                for name, value in zip(own, call.args, strict=False):
-                    self.given.setdefault(name, []).append(value)
-        if last_name(call.func).startswith("DEFINE") and len(call.args) > 1:
-            self._option(call, call.args[1])
-
-    def _option(self, call: ast.Call, default: ast.expr) -> None:
-        """The default of an option of the command line, by the name that its value is read from."""
-        for argument in (*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "dest")):
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                self.given.setdefault(argument.value.lstrip("-").replace("-", "_"), []).append(default)
+    def _entries_of_call(
+        self, call: ast.Call, path: tuple[ast.expr, ...]
+    ) -> Iterator[tuple[ast.expr, tuple[ast.expr, ...]]]:
+        name = last_name(call.func)
+        if name in self._outline.defined:
+            yield from ((value, path) for value in self._given.returned(name))
+        elif name in _CONTAINERS:
+            yield from ((value, way) for value in call.args for way in (path, path[1:]))
+            yield from ((keyword.value, path[1:]) for keyword in call.keywords)
 
 
-_READ: dict[type[ast.AST], Callable[[_Values, Any], None]] = {
-    ast.Assign: _Values._assign,
-    ast.AnnAssign: _Values._assign_one,
-    ast.NamedExpr: _Values._assign_one,
-    ast.For: _Values._loop,
-    ast.AsyncFor: _Values._loop,
-    ast.comprehension: _Values._loop,
-    ast.withitem: _Values._manage,
-    ast.FunctionDef: _Values._define,
-    ast.AsyncFunctionDef: _Values._define,
-    ast.Lambda: _Values._define,
-    ast.ClassDef: _Values._define_class,
-}
+_CONTAINERS = frozenset({"dict", "list", "tuple", "zip", "enumerate"})
 
 
-def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Iterator[ast.arg]:
-    yield from function.args.posonlyargs
-    yield from function.args.args
+def _held(display: ast.expr, at: ast.expr) -> list[ast.expr]:
+    """The entries of a display that an index may mean."""
+    if isinstance(display, ast.Dict):
+        return display.values
+    if isinstance(display, ast.IfExp):
+        return [entry for branch in (display.body, display.orelse) for entry in _held(branch, at)]
+    entries = display.elts if isinstance(display, (ast.List, ast.Tuple, ast.Set)) else []
+    if isinstance(at, ast.Constant) and isinstance(at.value, int):
+        return entries[at.value :][:1] or entries
+    return entries
 
 
-def _entry(container: ast.expr) -> ast.expr:
-    """Some entry of a container."""
-    return ast.Subscript(value=container, slice=ast.Constant(None), ctx=ast.Load())
+def _constant(node: ast.Constant) -> Numbers:
+    is_number = isinstance(node.value, (int, float)) and not isinstance(node.value, bool)
+    return Numbers(frozenset({node.value})) if is_number else _NONE  # type: ignore[arg-type]
 
 
 def _either(*values: Numbers) -> Numbers:

@@ -101,7 +101,7 @@ _NO_OPTIMIZERS = frozenset("scaler env envs profiler prof lr_scheduler".split())
 
 def _may_do_more(called: set[str], outline: Outline) -> bool:
     """Whether one of these functions is the file's own, so that its body runs here."""
-    return any(outline.has(rb"\b(?:def|class)\s+%s\b" % name.encode()) for name in called if name)
+    return not outline.defined.keys().isdisjoint(called)
 
 
 def _called(statement: ast.stmt) -> set[str]:

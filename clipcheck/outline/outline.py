@@ -10,13 +10,14 @@ import ast
 import re
 import warnings
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
-_PLAIN = re.compile(rb"[\w =,:/\"'@<>!%&;~`-]+(?:\|[\w =,:/\"'@<>!%&;~`-]+)*")
-_TOP_LEVEL = re.compile(rb"^(?:(?:def|class|async[ \t]+def)\b|@)", re.MULTILINE)
+_PLAIN = re.compile(rb"(?:[\w =,:/\"'@<>!%&;~`|-]|\\[.(\[*])+")
+_METHOD = re.compile(rb"^([ \t]+)(?:async[ \t]+)?def\b", re.MULTILINE)
+_CLASS = re.compile(rb"(?:@[^\n]*\n|[ \t]*#[^\n]*\n|\s*\n)*class\s+(\w+)")
 _OPENS_DEFINITION = re.compile(rb"(?:def|class)[ \t]+\Z")
 _CALLED = re.compile(rb"(?:[\s\\)]|#[^\n]*\n)*\(")
 _RENAMED = re.compile(rb"\s+as\s+(\w+)")
@@ -79,6 +80,13 @@ class Site:
         return last
 
     @property
+    def tree(self) -> ast.Module:
+        """As much of the file as was parsed around it."""
+        *_, last = self.above
+        assert isinstance(last, ast.Module)
+        return last
+
+    @property
     def receiver(self) -> ast.expr | None:
         return self.call.func.value if isinstance(self.call.func, ast.Attribute) else None
 
@@ -115,11 +123,12 @@ class Outline:
         self.data = data
         self._found: dict[tuple[bytes, int], bool] = {}
         self._words: dict[bytes, frozenset[str]] = {}
-        self._calls: dict[frozenset[str], tuple[Site, ...]] = {}
+        self._calls: dict[tuple[frozenset[str], bytes], tuple[Site, ...]] = {}
         self._aliases: dict[frozenset[str], frozenset[str]] = {}
-        self._trees: dict[int, ast.Module | None] = {}
+        self._trees: dict[_Piece, ast.Module | None] = {}
         self._whole: ast.Module | None = None
-        self._starts: list[int] | None = None
+        self._pieces: list[_Piece] | None = None
+        self._starts: list[int] = []
         self._imported: frozenset[str] | None = None
         self._kept: dict[Callable[..., Any], Any] = {}
 
@@ -182,49 +191,72 @@ class Outline:
                 yield from (word.decode() for word in _WORD.findall(names[1]))
             at = self.data.find(b"import", at + 6)
 
-    def calls(self, names: Iterable[str]) -> tuple[Site, ...]:
+    @property
+    def defined(self) -> Mapping[str, list[int]]:
+        """The names of the functions and classes that are defined in the file, perhaps in a string, and where."""
+        return self.once(_definitions_of)
+
+    def is_renamed(self, name: str) -> bool:
+        """Whether a name may stand for something of another name, by `import … as` or a plain assignment."""
+        word = name.encode()
+        return self.has(rb"as\s+%s\b" % word) or self.has(
+            rb"%s\s*=[\s\\(]*[A-Za-z_][\w.]*[ \t)]*(?:[\n\r#;]|\Z)" % word
+        )
+
+    def calls(self, names: Iterable[str], near: bytes = b"") -> tuple[Site, ...]:
         """The calls of functions and methods of these names, also under other names that the file gives them.
 
-        Raises CannotTellError.
+        `near`: only those for which a pattern is found in the same function. Raises CannotTellError.
         """
-        wanted = frozenset(names)
-        sites = self._calls.get(wanted)
+        key = frozenset(names), near
+        sites = self._calls.get(key)
         if sites is None:
-            sites = self._calls[wanted] = tuple(self._sites(wanted))
+            sites = self._calls[key] = tuple(self._sites(*key))
         return sites
 
-    def _sites(self, names: frozenset[str]) -> Iterator[Site]:
+    def _sites(self, names: frozenset[str], near: bytes) -> Iterator[Site]:
         names = self.aliases(names)
-        lines_of: dict[int, set[int]] = {}
+        places_of: dict[_Piece, set[int]] = {}
         for at in self._call_shapes(names):
-            lines_of.setdefault(self._piece(at), set()).add(at)
-        for start, places in lines_of.items():
-            yield from self._sites_in_piece(start, places, names)
-
-    def _sites_in_piece(self, start: int, places: set[int], names: frozenset[str]) -> Iterator[Site]:
-        for node, above in self._nodes_at(start, places):
-            if isinstance(node, ast.Call):
-                name = last_name(node.func)
-                if name in names:
+            places_of.setdefault(self._piece(at), set()).add(at)
+        for piece, places in places_of.items():
+            if near and not _compiled(near).search(self.data, piece.start, piece.end):
+                continue
+            for node, above in self._nodes_in(piece, places):
+                if isinstance(node, ast.Call) and (name := last_name(node.func)) in names:
                     yield Site(node, name, above)
 
     def nodes_at(self, pattern: bytes) -> Iterator[ast.AST]:
         """The nodes that stand on the lines on which a pattern is found, or around them. Raises CannotTellError."""
-        places_of: dict[int, set[int]] = {}
+        places_of: dict[_Piece, set[int]] = {}
         for found in self.finditer(pattern):
             places_of.setdefault(self._piece(found.start()), set()).update((found.start(), found.end() - 1))
-        for start, places in places_of.items():
-            yield from (node for node, _ in self._nodes_at(start, places))
+        for piece, places in places_of.items():
+            yield from (node for node, _ in self._nodes_in(piece, places))
 
-    def _nodes_at(self, start: int, places: set[int]) -> Iterator[tuple[ast.AST, _Link]]:
-        tree = self._tree_of(start)
-        if tree is None:  # the piece is no code by itself
-            tree, start = self.tree, 0
-        return _nodes_on(tree, sorted({self.data.count(b"\n", start, at) + 1 for at in places}))
+    def _nodes_in(self, piece: _Piece, places: set[int]) -> Iterator[tuple[ast.AST, _Link]]:
+        """The nodes on the lines of these places."""
+        tree, start, first = self._tree_around(piece)
+        return _nodes_on(tree, sorted({self.data.count(b"\n", start, at) + first for at in places}))
+
+    def tree_at(self, at: int) -> ast.Module:
+        """The smallest part around an offset that was parsed by itself. Raises CannotTellError."""
+        return self._tree_around(self._piece(at))[0]
+
+    def _tree_around(self, piece: _Piece) -> tuple[ast.Module, int, int]:
+        """The tree of a piece or, if it is no code by itself, of more; where that begins, and the number of its first
+        line in the tree."""
+        around: _Piece | None = piece
+        while around is not None:
+            tree = self._tree_of(around)
+            if tree is not None:
+                return tree, around.start, 2 if around.outer else 1
+            around = around.outer
+        return self.tree, 0, 1
 
     def _call_shapes(self, names: frozenset[str]) -> Iterator[int]:
         """Where one of the names stands before a parenthesis, and is not being defined."""
-        for start, end in self._occurrences(names):
+        for start, end in self.occurrences(names):
             if _CALLED.match(self.data, end) and not _OPENS_DEFINITION.search(self.data, max(0, start - 20), start):
                 yield start
 
@@ -234,7 +266,7 @@ class Outline:
         if known is None:
             known, todo = names, names
             while todo:
-                found = {self._other_name(start, end) for start, end in self._occurrences(todo)}
+                found = {self._other_name(start, end) for start, end in self.occurrences(todo)}
                 todo = frozenset(found) - known - {""}
                 known |= todo
             self._aliases[names] = known
@@ -254,7 +286,7 @@ class Outline:
         target = _TARGET.search(before, max(0, equal - _FAR // 2), equal)
         return target[1].decode() if target else ""
 
-    def _occurrences(self, names: frozenset[str]) -> Iterator[tuple[int, int]]:
+    def occurrences(self, names: frozenset[str]) -> Iterator[tuple[int, int]]:
         """Where the names stand as whole words."""
         data, (stems, word) = self.data, _words(names)
         for stem in stems:
@@ -265,23 +297,26 @@ class Outline:
                     yield at, found.end()
                 at = data.find(stem, at + len(stem))
 
-    def _piece(self, at: int) -> int:
-        """Where the top-level definition begins that an offset lies in (with the statements below it)."""
-        if self._starts is None:
-            self._starts = _piece_starts(self.data)
-        return self._starts[bisect_right(self._starts, at) - 1]
+    def _piece(self, at: int) -> _Piece:
+        """The method or top-level definition that an offset lies in (with the statements below it)."""
+        if self._pieces is None:
+            self._pieces = list(_pieces(self.data))
+            self._starts = [piece.start for piece in self._pieces]
+        return self._pieces[bisect_right(self._starts, at) - 1]
 
-    def _tree_of(self, start: int) -> ast.Module | None:
-        """The tree of the piece that begins at an offset; None if it is no code by itself."""
-        if start not in self._trees:
-            assert self._starts is not None
-            after = bisect_right(self._starts, start)
-            end = self._starts[after] if after < len(self._starts) else len(self.data)
+    def _tree_of(self, piece: _Piece) -> ast.Module | None:
+        """The tree of a piece; None if it is no code by itself. A method has a class of one line above it."""
+        if piece not in self._trees:
+            code = self.data[piece.start : piece.end]
             try:
-                self._trees[start] = _parsed(self.data[start:end])
+                self._trees[piece] = _parsed(self._head_of(piece.outer) + code if piece.outer else code)
             except CannotTellError:
-                self._trees[start] = None
-        return self._trees[start]
+                self._trees[piece] = None
+        return self._trees[piece]
+
+    def _head_of(self, piece: _Piece) -> bytes:
+        found = _CLASS.match(self.data, piece.start)
+        return b"class %s:\n" % (found[1] if found else b"_")
 
     @property
     def tree(self) -> ast.Module:
@@ -295,8 +330,30 @@ class Outline:
 def _finder(pattern: bytes, flags: int) -> tuple[tuple[bytes, ...], re.Pattern[bytes] | None]:
     """A search for plain words is several times quicker than one for a pattern."""
     if flags in (0, re.IGNORECASE) and _PLAIN.fullmatch(pattern):
-        return tuple((pattern.lower() if flags else pattern).split(b"|")), None
+        return tuple((pattern.lower() if flags else pattern).replace(b"\\", b"").split(b"|")), None
     return (), re.compile(pattern, flags)
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(pattern)
+
+
+def implies(condition: Iterable[tuple[bytes, int]], other: Iterable[tuple[bytes, int]]) -> bool:
+    """Whether plain words show that wherever one condition holds, the other does."""
+    words, others = _plain_words(condition), _plain_words(other)
+    return bool(words) and all(any(inner in word for inner in others) for word in words)
+
+
+def _plain_words(condition: Iterable[tuple[bytes, int]]) -> list[bytes]:
+    """The words of which one is enough; none if a pattern is more than words."""
+    words: list[bytes] = []
+    for pattern, flags in condition:
+        own, search = _finder(pattern, flags)
+        if search is not None or flags:
+            return []
+        words += own
+    return words
 
 
 @lru_cache(maxsize=256)
@@ -307,17 +364,51 @@ def _words(names: frozenset[str]) -> tuple[tuple[bytes, ...], re.Pattern[bytes]]
     return tuple(stem.encode() for stem in stems), re.compile(rb"(?:%s)\b" % "|".join(longest_first).encode())
 
 
-def _piece_starts(data: bytes) -> list[int]:
-    """Where top-level definitions begin, with their decorators; 0 is the first."""
-    starts = [0]
+class _Piece(NamedTuple):
+    """A part of the bytes, and what it is a method of."""
+
+    start: int
+    end: int
+    outer: _Piece | None = None
+
+
+def _pieces(data: bytes) -> Iterator[_Piece]:
+    """Definitions on the top level, classes split into what comes before their methods, and these."""
+    for start, end in _split(data, _definitions(b""), 0, len(data)):
+        piece = _Piece(start, end)
+        method = _METHOD.search(data, start, end)
+        if method is None or not _CLASS.match(data, start):
+            yield piece
+            continue
+        inner = _split(data, _definitions(method[1]), start, end)
+        yield from (piece if len(inner) == 1 else _Piece(*part, piece if part[0] != start else None) for part in inner)
+
+
+def _split(data: bytes, definition: re.Pattern[bytes], start: int, end: int) -> list[tuple[int, int]]:
+    """The bytes before the first definition, and from each to the next: all in one where these may stand in a string.
+
+    Decorators belong to what they decorate.
+    """
+    starts = [start]
     is_decorated = False
-    for found in _TOP_LEVEL.finditer(data):
-        if not is_decorated and found.start():
+    for found in definition.finditer(data, start, end):
+        if not is_decorated and found.start() > start:
             starts.append(found.start())
-        is_decorated = found.group() == b"@"
-    if any(data.count(quotes, *ends) % 2 for quotes in _QUOTES for ends in pairwise([*starts, len(data)])):
-        return [0]  # what looks like a definition may stand in a string
-    return starts
+        is_decorated = found.group().endswith(b"@")
+    parts = list(pairwise([*starts, end]))
+    return [(start, end)] if any(data.count(quotes, *part) % 2 for quotes in _QUOTES for part in parts) else parts
+
+
+def _definitions_of(outline: Outline) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for found in outline.finditer(rb"\b(?:def|class)\s+(\w+)"):
+        places.setdefault(found[1].decode(), []).append(found.start())
+    return places
+
+
+@lru_cache(maxsize=64)
+def _definitions(indent: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"^%s(?:(?:def|class|async[ \t]+def)\b|@)" % indent, re.MULTILINE)
 
 
 def _parsed(data: bytes) -> ast.Module:
@@ -356,19 +447,30 @@ def _reaches(node: ast.AST, lines: list[int]) -> bool:
 
 
 def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and all below it, in no particular order: twice as fast as `ast.walk`."""
+    """The node and all expressions, statements and their parts below it, in no particular order: several times as fast
+    as `ast.walk`."""
     todo = [node]
     while todo:
         node = todo.pop()
         yield node
-        for value in node.__dict__.values():
-            if value.__class__ is list:
-                todo += [each for each in value if isinstance(each, ast.AST)]
-            elif isinstance(value, _INNER):
-                todo.append(value)
+        for field in _INNER[node.__class__]:
+            inner = getattr(node, field)
+            if inner.__class__ is list:
+                todo += [each for each in inner if each is not None]
+            elif inner is not None:
+                todo.append(inner)
 
 
-_INNER = (ast.expr, ast.stmt, ast.arguments, ast.arg, ast.keyword, ast.pattern)
+_WORDS = frozenset(
+    "arg asname attr conversion ctx id is_async kind kwd_attrs level module name names op ops rest simple type_comment "
+    "type_ignores".split()
+)
+"""The fields of nodes that hold no expressions and statements."""
+_INNER = {
+    kind: () if kind in (ast.Constant, ast.MatchSingleton) else tuple(f for f in kind._fields if f not in _WORDS)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
 
 
 def last_name(node: ast.AST) -> str:

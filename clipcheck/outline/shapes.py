@@ -117,11 +117,14 @@ def _given(bound: ast.expr | None) -> ast.expr | None:
     return None if isinstance(bound, ast.Constant) and bound.value is None else bound
 
 
+_TAKES_GRADIENTS = rb"\.\s*grad\b|gradients?\s*\(|\bgrad\s*\("
 _GRADIENTS = frozenset({"gradient", "gradients", "grad", "compute_gradients", "get_gradients"})
 
 
 def may_be_gradient(clip: Clip, outline: Outline) -> bool:
     """Whether what is clipped may be a gradient, as the analysis knows it: a `.grad`, or what a function returned."""
+    if not outline.has(_TAKES_GRADIENTS):
+        return False
     if not isinstance(clip.subject, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
         return False
     return any(
@@ -179,69 +182,10 @@ def loop_names(site: Site) -> set[str]:
     return {name for loop in loops for name in names_in(loop.target)}
 
 
-LOGARITHMS = frozenset({"log", "log2", "log10", "log1p"})
-
-
-def may_reach(clip: Clip, outline: Outline, names: frozenset[str]) -> bool:
-    """Whether the clipped value may become what one of these functions or methods is called with."""
-    aliases = outline.aliases(names)
-    held: set[str] = set()
-    if clip.in_place:
-        held |= names_in(clip.subject)
-    for above in clip.site.above:
-        if isinstance(above, ast.Call) and (last_name(above.func) in aliases or _is_of_file(above, outline)):
-            return True
-        if isinstance(above, (ast.Return, ast.Lambda)):
-            return _is_called(clip.site, outline)
-        if isinstance(above, ast.stmt):
-            if any(isinstance(target, ast.Attribute) for target in _targets(above)):
-                return True
-            held |= names_in(*_targets(above))
-            break
-    home = clip.site.home if clip.site.function is not None else outline.tree
-    if any(isinstance(node, (ast.Global, ast.Nonlocal)) for node in walk(home)):
-        return True
-    return bool(held) and _goes_from(home, held, clip.site, outline, aliases)
-
-
-def _goes_from(home: ast.AST, held: set[str], site: Site, outline: Outline, aliases: frozenset[str]) -> bool:
-    nodes = list(walk(home))
-    assignments = [
-        (names_in(*_targets(n)), names_in(n.value)) for n in nodes if isinstance(n, (ast.Assign, ast.AugAssign))
-    ]
-    while more := {name for bound, used in assignments if used & held for name in bound} - held:
-        held |= more
-    for node in nodes:
-        if isinstance(node, ast.Call):
-            goes_on = last_name(node.func) in aliases or _is_of_file(node, outline)
-        elif isinstance(node, ast.Return):
-            goes_on = _is_called(site, outline)
-        else:
-            goes_on = any(isinstance(target, ast.Attribute) for target in _targets(node))
-        if goes_on and names_in(node) & held:
-            return True
-    return False
-
-
 def _targets(statement: ast.AST) -> list[ast.expr]:
     if isinstance(statement, ast.Assign):
         return statement.targets
     return [statement.target] if isinstance(statement, (ast.AugAssign, ast.AnnAssign)) else []
-
-
-def _is_of_file(call: ast.Call, outline: Outline) -> bool:
-    """Whether a function or class of that name is defined in the file."""
-    name = last_name(call.func)
-    return bool(name) and outline.has(rb"\b(?:def|class)\s+%s\b" % name.encode())
-
-
-def _is_called(site: Site, outline: Outline) -> bool:
-    """Whether anything in the file may call the function that a call stands in."""
-    function = site.function
-    if function is None:
-        return True
-    name = function.name.encode()
-    return outline.has(rb"(?<!def )\b%s\s*\(|\b%s\b(?!\s*\()" % (name, name))
 
 
 def names_in(*nodes: ast.AST | None) -> set[str]:

@@ -49,7 +49,7 @@ from clipcheck.model.code import Argument
 from clipcheck.model.script import Script
 from clipcheck.model.value import Constant, Items
 from clipcheck.outline import Outline, Site, last_name, walk
-from clipcheck.outline.constants import may_be
+from clipcheck.outline.constants import may_be, sources
 from clipcheck.outline.order import CLIPS_OF_GRADIENTS
 from clipcheck.rule import Rule, note
 
@@ -61,14 +61,17 @@ class BadClipArgument(Rule):
     name = "bad-clip-argument"
     screen = (
         rb"clip|max_norm|max_grad_norm",
-        rb"clip_?(?:norm|val|grad|global)|clip_by_\w*norm|clip_by_value\s*=|grad(?:ient)?_?clip|global_clip"
-        rb"|\bclip(?:ping)?\s*=|max_(?:grad_)?norm\s*=",
+        (
+            rb"clipnorm|clipval|clip_norm|clip_val|clip_grad|grad_clip|gradient_clip|clip_by|global_clip|max_norm"
+            rb"|max_grad_norm|clip=|clipping=",
+            rb"clip(?:ping)?\s+=",
+        ),
     )
     why = "The optimizer refuses the argument: the script stops with an error before it trains."
     advice = "Give a Keras optimizer exactly one of `clipnorm`, `clipvalue` and `global_clipnorm`."
 
     def candidate(self, outline: Outline) -> bool:
-        if outline.has(_ARGUMENT) and any(_may_be_of_optimizer(node, outline) for node in walk(outline.tree)):
+        if outline.has(_ARGUMENT) and any(_may_be_wrong(node, outline) for node in outline.nodes_at(_ARGUMENT)):
             return True
         return any(_may_be_powerless(site, outline) for site in outline.calls(CLIPS_OF_GRADIENTS))
 
@@ -212,28 +215,58 @@ def _moved(compiled: CompileCall) -> Fix | None:
 
 
 _NAMES = frozenset({*CLIP_ARGUMENTS, *MISSPELT_CLIP_ARGUMENTS})
-_ARGUMENT = rb"\b(?:%s)\s*=" % "|".join(sorted(_NAMES)).encode()
-
-
-def _may_be_of_optimizer(node: ast.AST, outline: Outline) -> bool:
-    """Whether it gives an optimizer, or a model's `compile`, one of these arguments, or sets it later."""
-    if isinstance(node, ast.Call):
-        return any(keyword.arg in _NAMES for keyword in node.keywords) and _may_make_optimizer(node, outline)
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-    return any(isinstance(target, ast.Attribute) and target.attr in CLIP_ARGUMENTS for target in targets)
-
-
-def _may_make_optimizer(call: ast.Call, outline: Outline) -> bool:
-    if any(keyword.arg in CLIP_ARGUMENTS for keyword in call.keywords):
-        return True
-    return last_name(call.func) in outline.aliases(_OPTIMIZERS)
-
-
+_ARGUMENT = rb"\b(?:%s)\s*=(?!=)" % "|".join(sorted(_NAMES)).encode()
 _OPTIMIZERS = frozenset(name.rpartition(".")[2] for name in OPTIMIZERS)
+_TRAINS = rb"\.\s*(?:fit|train_on_batch|fit_generator)\b|on_(?:epoch|batch|train_batch)_end"
+
+
+def _may_be_wrong(node: ast.AST, outline: Outline) -> bool:
+    """Whether it gives an optimizer, or a model's `compile`, what it does not take, or sets it later."""
+    if isinstance(node, ast.Call):
+        return _may_refuse(node, outline)
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+    set_later = (t for t in targets if isinstance(t, ast.Attribute) and t.attr in CLIP_ARGUMENTS)
+    return any(last_name(target.value) != "self" for target in set_later) and outline.has(_TRAINS)
+
+
+def _may_refuse(call: ast.Call, outline: Outline) -> bool:
+    given = [keyword for keyword in call.keywords if keyword.arg in _NAMES]
+    bounds = [keyword.value for keyword in given if keyword.arg in CLIP_ARGUMENTS]
+    if not given or not isinstance(call.func, (ast.Name, ast.Attribute)):
+        return False
+    name = last_name(call.func)
+    if name == "compile":
+        return bool(bounds)
+    if name not in outline.aliases(_OPTIMIZERS):
+        return False
+    if len(given) > 1 or not bounds or not _is_right(bounds[0], outline):
+        return True
+    return outline.has(rb"torch") and not ast.unparse(call.func).startswith(("keras.", "tf.", "tensorflow."))
+
+
+def _is_right(node: ast.expr, outline: Outline) -> bool:
+    """Whether it is no number that is not above zero, and no text and no list."""
+    inner = node.operand if isinstance(node, ast.UnaryOp) else node
+    if isinstance(inner, ast.Constant) and isinstance(inner.value, (int, float)):
+        return inner is node and inner.value > 0
+    return not any(
+        isinstance(each, (ast.Tuple, ast.List)) or (isinstance(each, ast.Constant) and isinstance(each.value, str))
+        for each in sources(outline, node)
+    )
 
 
 def _may_be_powerless(site: Site, outline: Outline) -> bool:
     bound = site.argument(1, "max_norm", "clip_value", "clip_norm")
-    if isinstance(bound, (ast.Attribute, ast.Call, ast.Subscript)):
+    if isinstance(bound, (ast.Attribute, ast.Call, ast.Subscript)) or (
+        isinstance(bound, ast.Name) and _is_parameter(bound.id, site)
+    ):
         return False
     return may_be(outline, bound, lambda value: value <= 0)
+
+
+def _is_parameter(name: str, site: Site) -> bool:
+    """Whether a name is what the function is handed, and nothing else."""
+    function = site.function
+    if function is None or name not in {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}:
+        return False
+    return not any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in walk(function))

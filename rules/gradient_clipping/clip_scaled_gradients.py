@@ -49,15 +49,18 @@ https://keras.io/api/optimizers/loss_scale_optimizer/
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import TypeAlias
 
 from clipcheck.edit import Fix, InsertBefore, MoveAfter, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks import GRADIENT_CLIPS
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences, shown
-from clipcheck.outline import Outline
-from clipcheck.outline.order import gradient_clips, is_unscaled
+from clipcheck.outline import Outline, Site, last_name, walk
+from clipcheck.outline.order import CLIPS_OF_GRADIENTS, gradient_clips, is_unscaled
+from clipcheck.outline.shapes import VALUE_CLIPS, may_be_gradient, value_clips
 from clipcheck.rule import Rule, note
 
 from ._moving import unscale
@@ -75,7 +78,12 @@ Story: TypeAlias = tuple[Event, Event]
 class ClipScaledGradients(Rule):
     code = "CLP203"
     name = "clip-scaled-gradients"
-    screen = (rb"clip|clamp", rb"\.\s*scale\s*\(|scale_loss|scaled_loss")
+    screen = (
+        rb"clip|clamp",
+        rb"scale_loss|get_scaled_loss|scaler|Scaler|SCALER",
+        rb"backward|gradient",
+        rb"\.\s*(?:scale|scale_loss|get_scaled_loss)\s*\(",
+    )
     why = (
         "With mixed precision the gradients stay multiplied by the loss scale (65536 at the start) until `scaler.step` "
         "divides them. Compared with an unscaled threshold nearly every gradient is clipped, and the update becomes "
@@ -84,9 +92,16 @@ class ClipScaledGradients(Rule):
     advice = "Call `scaler.unscale_(optimizer)` after the backward pass and before the clip."
 
     def candidate(self, outline: Outline) -> bool:
-        if outline.has(rb"scaled_loss|scale_loss"):
+        if outline.has(rb"backward") and outline.has(rb"scaler|Scaler|SCALER") and outline.has(rb"\.\s*scale\s*\("):
+            if any(not is_unscaled(site, outline) for site in gradient_clips(outline)):
+                return True
+        if any(_clips_inside(site, outline) for site in outline.calls({"scale_loss"})):
             return True
-        return any(not is_unscaled(site, outline) for site in gradient_clips(outline))
+        divides = outline.has(rb"get_unscaled_gradients|LossScaleOptimizer") and outline.has(rb"gradient")
+        return divides and (
+            bool(outline.calls(_RETURNING))
+            or any(not clip.in_place and may_be_gradient(clip, outline) for clip in value_clips(outline))
+        )
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS, Action.CLIP_VALUES):
@@ -181,3 +196,16 @@ def _clips_before(clip: Occurrence) -> list[Occurrence]:
 def _threshold_knows(clip: Event) -> bool:
     """Whether the threshold is infinite, or is itself multiplied by the scale."""
     return clip.bounds_nothing or (clip.bound is not None and "scale" in clip.bound.text)
+
+
+_CLIPS = VALUE_CLIPS | CLIPS_OF_GRADIENTS
+_RETURNING = frozenset(name.rpartition(".")[2] for name, api in GRADIENT_CLIPS.items() if not api.in_place)
+
+
+def _clips_inside(scaling: Site, outline: Outline) -> bool:
+    """Whether something may clip within the block that unscales at its end."""
+    blocks = (above for above in scaling.above if isinstance(above, ast.With))
+    called = {last_name(node.func) for block in blocks for node in walk(block) if isinstance(node, ast.Call)}
+    return bool(called & outline.aliases(_CLIPS)) or any(
+        outline.has(rb"\bdef\s+%s\b" % name.encode()) for name in called if name
+    )

@@ -38,6 +38,7 @@ https://keras.io/guides/migrating_to_keras_3/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Edit, Fix, NeedImport, Replace, safe
@@ -46,10 +47,14 @@ from clipcheck.model.code import Call
 from clipcheck.model.script import Script
 from clipcheck.model.uses import ApiImport, ApiUse
 from clipcheck.outline import Outline
+from clipcheck.outline.classes import imports
 from clipcheck.rule import Rule, note
 
 _API = "keras.backend.clip"
 _IMPORT_ERROR = "Keras 3 has no tensor functions in `keras.backend` any more: the import raises an ImportError."
+_KERAS = re.compile(rb"(?:\bfrom|\bimport|,)\s+keras\b")
+_BROUGHT = re.compile(rb"\bbackend\b.*\bimport\b.*(?:\bclip\b|\*)", re.DOTALL)
+_NAME = re.compile(rb"\b[A-Za-z_]\w*\b(?!\s*\.)")
 _KEYWORDS = {"min_value": "x_min", "max_value": "x_max"}
 
 
@@ -64,13 +69,15 @@ class RemovedBackendClip(Rule):
     advice = "Use `keras.ops.clip`, which works on every backend."
 
     def candidate(self, outline: Outline) -> bool:
-        modules = {
-            "backend",
-            *outline.found(rb"\bbackend\s+as\s+(\w+)"),
-            *outline.found(rb"(\w+)\s*=\s*[\w.]*\bbackend\b"),
-        }
-        names = rb"|".join(name.encode() for name in sorted(modules))
-        return outline.has(rb"\b(?:%s)\s*\.\s*clip\b|backend\S*\s+import\b[^;]*?\bclip\b|import\s*\*" % names)
+        statements = [each for each in imports(outline) if _KERAS.search(each)]
+        brought = [each for each in statements if b"backend" in each]
+        if any(_BROUGHT.search(each) for each in brought):
+            return True
+        names = {name.decode() for each in brought for name in _NAME.findall(each.partition(b"import")[2])}
+        modules = outline.aliases(frozenset({"backend", *names})) if statements else ()
+        return any(
+            outline.has(rb"(?<!self\.)\b%s\s*\.\s*(?:\w+\s*\.\s*)*clip\b" % module.encode()) for module in modules
+        )
 
     def check(self, script: Script) -> Iterator[Finding]:
         if script.targets.keras_2:

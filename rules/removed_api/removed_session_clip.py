@@ -36,23 +36,28 @@ https://www.tensorflow.org/guide/migrate
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Remove, Replace, safe
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.sessions import ClipSession
+from clipcheck.outline import Outline, Site, last_name
 from clipcheck.rule import Rule, note
 
 
 class RemovedSessionClip(Rule):
     code = "CLP605"
     name = "removed-session-clip"
-    screen = (rb"Session", rb"clip|clamp")
+    screen = (rb"Session", rb"tensorflow", rb"clip|clamp", rb"run")
     why = (
         "TensorFlow 2 has no sessions: the line raises an AttributeError. Operations are worked out as they are called."
     )
     advice = "Drop the session and read the tensor's value with `.numpy()`."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(_may_be_removed(site, outline) for site in outline.calls(_SESSIONS))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for session in script.all(ClipSession):
@@ -66,3 +71,19 @@ class RemovedSessionClip(Rule):
                 evidence=[note(session.clip, "the clip that it works out")],
                 fix=fix,
             )
+
+
+_SESSIONS = frozenset({"Session", "InteractiveSession"})
+
+
+def _may_be_removed(site: Site, outline: Outline) -> bool:
+    """Whether a name is bound to a session that may be looked up in `tensorflow` itself."""
+    if not isinstance(site.parent, (ast.withitem, ast.Assign)):
+        return False
+    module = site.receiver
+    if module is None:
+        return outline.has(rb"tensorflow\s+import\b")
+    name = last_name(module).encode() if isinstance(module, ast.Name) else b""
+    return name == b"tensorflow" or (
+        bool(name) and outline.has(rb"tensorflow\s+as\s+%s\b|\b%s\s*(?::[^=\n]*)?=(?!=)" % (name, name))
+    )

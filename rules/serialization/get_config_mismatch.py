@@ -51,12 +51,27 @@ https://github.com/keras-team/keras/blob/master/keras/src/constraints/constraint
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterator, Sequence
 
 from clipcheck.edit import AddArgument, AddEntry, DropArgument, DropEntry, Edit, Fix, Remove, Replace, safe
 from clipcheck.finding import Finding
+from clipcheck.frameworks.keras import CONFIG_KEYS
 from clipcheck.model.classes import Config, ConfigKey, CustomClass, Init, InitParameter
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, last_name, walk
+from clipcheck.outline.classes import (
+    Function,
+    clipping_pieces,
+    inherited,
+    lineage,
+    may_be_constraint,
+    may_be_of_keras,
+    may_clip,
+    method,
+    parameters,
+    pieces,
+)
 from clipcheck.rule import Rule, note
 
 from ._writing import entries, listed, take_kwargs
@@ -65,12 +80,16 @@ from ._writing import entries, listed, take_kwargs
 class GetConfigMismatch(Rule):
     code = "CLP502"
     name = "get-config-mismatch"
-    screen = (rb"keras", rb"onstraint|clip", rb"get_config")
+    screen = (rb"get_config", rb"keras", rb"onstraint|clip|clamp")
     why = (
         "Keras calls the class with what `get_config` returned to load a saved model. A key that `__init__` does not "
         "take raises a TypeError then; a parameter that is left out silently comes back as its default."
     )
     advice = "Return the parameters of `__init__` from `get_config`, all of them and nothing else."
+
+    def candidate(self, outline: Outline) -> bool:
+        near = pieces(outline) if _may_lose_constraint(outline) else clipping_pieces(outline)
+        return any(_may_be_unlike(class_, outline) for piece in near for class_ in piece.classes)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for custom in script.all(CustomClass):
@@ -208,3 +227,117 @@ class GetConfigMismatch(Rule):
             call = config.arguments.node
             return [AddArgument(call, f"{p.name}={p.config_value}") for p in left_out]
         return None
+
+
+_BASE_KEYS = frozenset[str]().union(*CONFIG_KEYS.values())
+_MAKING = frozenset({"dict", "OrderedDict", "update"})
+
+
+def _may_lose_constraint(outline: Outline) -> bool:
+    """Whether some `__init__` takes a constraint that is not in each `get_config` of the file."""
+    if not outline.has(rb"onstraint"):
+        return False
+    methods = [node for node in outline.nodes_at(rb"\bdef\s+(?:__init__|get_config)\b") if isinstance(node, Function)]
+    taken = {name for each in methods if each.name == "__init__" for name in _constraints(each) - _handed_up(each)}
+    return any(not taken <= _keys(each) for each in methods if each.name == "get_config")
+
+
+def _constraints(init: Function) -> set[str]:
+    return {parameter.arg for parameter in parameters(init) if parameter.arg.endswith("constraint")}
+
+
+def _may_be_unlike(class_: ast.ClassDef, outline: Outline) -> bool:
+    """Whether `get_config` and `__init__` may not be about the same, one of them the class's own."""
+    config, init = inherited(class_, "get_config", outline), inherited(class_, "__init__", outline)
+    if config is None or not (method(class_, "get_config") or method(class_, "__init__")):
+        return False
+    if method(class_, "from_config") or not may_be_of_keras(class_, outline):
+        return False
+    clips = may_clip(class_, outline)
+    if clips and (_takes_more(config) or _reads_unset(config, class_, outline)):
+        return True
+    return init is not None and _are_unlike(config, init, class_, outline, clips)
+
+
+def _are_unlike(config: Function, init: Function, class_: ast.ClassDef, outline: Outline, clips: bool) -> bool:
+    keys, names = _keys(config), {parameter.arg for parameter in parameters(init)}
+    merges = any(isinstance(node, ast.Call) and last_name(node.func) == "get_config" for node in walk(config))
+    above = next((found for each in lineage(class_, outline)[1:] if (found := method(each, "get_config"))), None)
+    inner = _keys(above) if merges and above is not None else set()
+    lost = names - keys - inner - _handed_up(init)
+    if any(clips or name.endswith("constraint") for name in lost):
+        return True
+    if not clips or init.args.vararg is not None:
+        return False
+    takes_any = init.args.kwarg is not None
+    return bool(keys - names) if takes_any else bool(keys - names) or (merges and not _BASE_KEYS <= names | keys)
+
+
+def _takes_more(config: Function) -> bool:
+    given = config.args
+    needed = len(given.posonlyargs) + len(given.args) - len(given.defaults)
+    return needed > 1 or None in given.kw_defaults
+
+
+def _reads_unset(config: Function, class_: ast.ClassDef, outline: Outline) -> bool:
+    """Whether a constraint's `get_config` reads an attribute that nothing in the class sets."""
+    if not may_be_constraint(class_, outline):
+        return False
+    nodes = [node for each in lineage(class_, outline) for node in walk(each)]
+    bound = {last_name(n) for n in nodes if isinstance(getattr(n, "ctx", None), ast.Store)}
+    bound |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    return any(
+        isinstance(n, ast.Attribute) and n.attr not in bound and last_name(n.value) == "self" for n in walk(config)
+    )
+
+
+def _handed_up(init: Function) -> set[str]:
+    """What goes to the `__init__` of a base."""
+    calls = [n for n in walk(init) if isinstance(n, ast.Call) and last_name(n.func) == "__init__"]
+    return {n.id for call in calls for n in walk(call) if isinstance(n, ast.Name)}
+
+
+def _keys(config: Function) -> set[str]:
+    """The keys of what `get_config` returns, where they are written down."""
+    nodes = list(walk(config))
+    found: set[str] = set()
+    seen: set[str] = set()
+    todo: list[ast.expr | None] = [node.value for node in nodes if isinstance(node, ast.Return)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Dict):
+            found |= _texts(node.keys)
+            todo += [value for key, value in zip(node.keys, node.values, strict=True) if key is None]
+        elif isinstance(node, ast.Call):
+            makes = last_name(node.func) in _MAKING
+            found |= {keyword.arg for keyword in node.keywords if keyword.arg is not None and makes}
+            todo += [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None)]
+            todo += [node.func.value] if isinstance(node.func, ast.Attribute) else []
+        elif isinstance(node, ast.BinOp):
+            todo += [node.left, node.right]
+        elif isinstance(node, ast.Name) and node.id not in seen:
+            seen.add(node.id)
+            more, keys = _put_into(node.id, nodes)
+            todo += more
+            found |= keys
+    return found
+
+
+def _put_into(name: str, nodes: list[ast.AST]) -> tuple[list[ast.expr], set[str]]:
+    """What a variable is given, with what is merged into it, and the keys that are set one by one."""
+    values: list[ast.expr] = []
+    keys: set[str] = set()
+    for node in nodes:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and target.id == name and node.value is not None:
+                    values.append(node.value)
+                elif isinstance(target, ast.Subscript) and last_name(target.value) == name:
+                    keys |= _texts([target.slice])
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and last_name(node.func.value) == name:
+            values.append(node)
+    return values, keys
+
+
+def _texts(nodes: Sequence[ast.expr | None]) -> set[str]:
+    return {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}

@@ -54,11 +54,11 @@ from collections.abc import Iterator
 
 from clipcheck.edit import AppendToBody, Edit, Fix, safe
 from clipcheck.finding import Finding
+from clipcheck.frameworks.keras import BASE_ARGUMENTS
 from clipcheck.model.classes import CustomClass, InitParameter
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline
-from clipcheck.outline.order import CLIPS_OF_GRADIENTS
-from clipcheck.outline.shapes import VALUE_CLIPS
+from clipcheck.outline.classes import clipping_pieces, may_be_of_keras, may_clip, method, parameters
 from clipcheck.rule import Rule, note
 
 from ._writing import entries, listed, take_kwargs
@@ -67,7 +67,7 @@ from ._writing import entries, listed, take_kwargs
 class MissingGetConfig(Rule):
     code = "CLP501"
     name = "missing-get-config"
-    screen = (rb"keras", rb"onstraint|clip", rb"__init__")
+    screen = (rb"keras", rb"onstraint|clip|clamp", rb"__init__")
     why = (
         "Keras saves a custom object as what `get_config` returns, and calls its class with that to load it. What is "
         "not in it comes back as the default, silently, or makes loading fail."
@@ -75,10 +75,12 @@ class MissingGetConfig(Rule):
     advice = "Give the class a `get_config` that returns each parameter of its `__init__`."
 
     def candidate(self, outline: Outline) -> bool:
-        if outline.has(_CONSTRAINT):
-            return True
-        sites = outline.calls(VALUE_CLIPS | CLIPS_OF_GRADIENTS)
-        return any(isinstance(above, ast.ClassDef) for site in sites for above in site.above)
+        return any(
+            _may_lose(class_, outline)
+            for piece in clipping_pieces(outline)
+            if b"__init__" in piece.data and not piece.surely_defines(b"get_config", b"from_config")
+            for class_ in piece.classes
+        )
 
     def check(self, script: Script) -> Iterator[Finding]:
         for custom in script.all(CustomClass):
@@ -160,5 +162,15 @@ class MissingGetConfig(Rule):
         return safe(f"Write `get_config` for `{custom.name}`", *edits)
 
 
-_CONSTRAINT = rb"class\s+\w+\s*\([^)]*(?:onstraint|Norm|Neg)|(?:onstraint|Norm|Neg)\s+as\b|=\s*[\w.]*onstraint\b"
-"""A class on top of a constraint, perhaps under another name."""
+_SAVING = ("get_config", "from_config")
+_BASE_ARGUMENTS = frozenset[str]().union(*BASE_ARGUMENTS.values())
+
+
+def _may_lose(class_: ast.ClassDef, outline: Outline) -> bool:
+    """Whether an `__init__` of its own takes something that Keras may not save, or not all that Keras hands to it."""
+    init = method(class_, "__init__")
+    if init is None or not parameters(init) or any(method(class_, name) for name in _SAVING):
+        return False
+    if init.args.kwarg is not None and all(parameter.arg in _BASE_ARGUMENTS for parameter in parameters(init)):
+        return False
+    return may_be_of_keras(class_, outline) and may_clip(class_, outline)

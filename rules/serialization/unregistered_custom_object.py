@@ -50,8 +50,11 @@ from clipcheck.model.classes import CustomClass
 from clipcheck.model.saving import SavedNetwork
 from clipcheck.model.script import Script
 from clipcheck.model.value import Instance
+from clipcheck.outline import Outline
+from clipcheck.outline.classes import clipping_pieces, may_be_of_keras, may_clip
 from clipcheck.rule import Rule, Severity, note
 
+_LAMBDA = rb"constraint\s*=[\s(]*lambda\b"
 _NAMED = re.compile(r"custom_?objects?", re.IGNORECASE)
 
 
@@ -59,12 +62,21 @@ class UnregisteredCustomObject(Rule):
     code = "CLP503"
     name = "unregistered-custom-object"
     severity = Severity.WARNING
-    screen = (rb"keras", rb"onstraint|clip", rb"\.save\b|save_model|ModelCheckpoint")
+    screen = (rb"\.save|save_model|ModelCheckpoint", rb"keras", rb"onstraint|clip|clamp", rb"\.(?:keras|h5|hdf5)\b")
     why = (
         "The file holds the name of the class only. Loading it raises a TypeError, because Keras looks that name up "
         "among the classes that are registered, and nowhere else."
     )
     advice = "Decorate the class with `@keras.saving.register_keras_serializable()`."
+
+    def candidate(self, outline: Outline) -> bool:
+        if outline.has(rb"custom_object|customobject", re.IGNORECASE):
+            return False
+        return outline.has(_LAMBDA) or any(
+            may_be_of_keras(class_, outline) and may_clip(class_, outline)
+            for piece in clipping_pieces(outline)
+            for class_ in piece.classes
+        )
 
     def check(self, script: Script) -> Iterator[Finding]:
         saved = script.all(SavedNetwork)

@@ -40,15 +40,17 @@ https://www.tensorflow.org/guide/function
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
 from clipcheck.edit import Edit, Fix, NeedImport, Replace, safe, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks.keras import CONSTRAINTS
 from clipcheck.model.script import Script
 from clipcheck.model.slow_clips import NumpyInGraph
-from clipcheck.outline import Outline, last_name
-from clipcheck.outline.constants import sources
+from clipcheck.outline import Outline, Site, last_name, walk
+from clipcheck.outline.classes import pieces
 from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule
 
@@ -66,6 +68,9 @@ class NumpyClipInGraph(Rule):
     advice = "Clip with the framework's own function: `keras.ops.clip`, `tf.clip_by_value`, `torch.clamp`."
 
     def candidate(self, outline: Outline) -> bool:
+        has_place = outline.has(rb"y_true|Lambda") or outline.has(_PLACE) or outline.has(rb"tensorflow")
+        if not has_place or not (outline.has(_LEAVES) or outline.has(_numpy_clip(outline))):
+            return False
         return any(_may_be_in_graph(clip, outline) for clip in value_clips(outline) if not clip.in_place)
 
     def check(self, script: Script) -> Iterator[Finding]:
@@ -94,27 +99,79 @@ class NumpyClipInGraph(Rule):
         return (unsafe if found.detached or found.eager else safe)(f"Write `{' '.join(text.split())}`", *edits)
 
 
-_TRACING = frozenset({"function"})
-_METHODS = frozenset({"call", "__call__", "forward", "backward", "train_step", "test_step"})
+_PLACE = rb"def\s+(?:call|__call__|forward|train_step|test_step)\b"
+_LEAVES = rb"\.\s*numpy\s*\("
+_KEPT_OUT = frozenset({"detach", "cpu", "data", "numpy", "clone"})
+_TRACING, _LAYER = frozenset({"function"}), frozenset({"Lambda"})
+_METHODS = frozenset({"call", "forward", "train_step", "test_step"})
+_CALLED = frozenset({"Loss", "Constraint", *(name.rpartition(".")[2] for name in CONSTRAINTS)})
+
+
+def _numpy_clip(outline: Outline) -> bytes:
+    """A pattern for NumPy's clip, under the names that the file has for NumPy."""
+    names = frozenset({"numpy", *outline.found(rb"numpy\s+as\s+(\w+)")})
+    if outline.has(rb"=[\s(\\]*(?:%s)[ \t)]*(?:[;#\r\n]|\Z)" % _either(names)):
+        names = outline.aliases(names)
+    return rb"(?:%s)\s*\.\s*clip\b|from\s+numpy\s+import\b" % _either(names)
+
+
+def _either(names: frozenset[str]) -> bytes:
+    return b"|".join(name.encode() for name in sorted(names))
 
 
 def _may_be_in_graph(clip: Clip, outline: Outline) -> bool:
     """Whether it may take something to NumPy in a function that a framework runs."""
-    above = list(clip.site.above)
-    if not any(_may_be_traced(node, parent, outline) for node, parent in pairwise(above)):
+    if not any(_may_be_traced(node, parent, outline) for node, parent in pairwise(clip.site.above)):
         return False
-    if clip.may_be_of_numpy(outline):
+    if clip.may_be_of_numpy(outline) and outline.has(_numpy_clip(outline)):
         return True
-    made = sources(outline, clip.subject) if outline.has(rb"numpy\s*\(") else []
-    return any(isinstance(node, ast.Call) and last_name(node.func) == "numpy" for node in made)
+    return outline.has(_LEAVES) and _may_leave(clip.subject, clip.site, outline)
 
 
 def _may_be_traced(node: ast.AST, parent: ast.AST, outline: Outline) -> bool:
     if isinstance(node, ast.Lambda):
-        return isinstance(parent, (ast.Call, ast.keyword))
+        is_given = isinstance(parent, ast.keyword) and outline.has(rb"Lambda")
+        return is_given or (isinstance(parent, ast.Call) and last_name(parent.func) in outline.aliases(_LAYER))
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return False
     decorators = {last_name(getattr(decorator, "func", decorator)) for decorator in node.decorator_list}
-    if decorators & outline.aliases(_TRACING):
+    if decorators and decorators & outline.aliases(_TRACING):
         return True
-    return node.name in _METHODS or [a.arg for a in node.args.args[:1]] == ["y_true"]
+    if node.name in _METHODS or (node.name == "__call__" and outline.once(_has_callable)):
+        return True
+    return [each.arg for each in (*node.args.posonlyargs, *node.args.args)][:2] == ["y_true", "y_pred"]
+
+
+def _has_callable(outline: Outline) -> bool:
+    """Whether the file may have a constraint or a loss, which are called like functions."""
+    names = re.compile(rb"\b(?:%s)\b" % _either(outline.aliases(_CALLED)))
+    return any(names.search(piece.heads) for piece in pieces(outline))
+
+
+def _may_leave(node: ast.expr, site: Site, outline: Outline) -> bool:
+    """Whether `.numpy()` may be one of the steps that lead out of the graph, also through names."""
+    assigned = [
+        each for each in walk([*site.above][-1]) if isinstance(each, (ast.Assign, ast.AnnAssign, ast.NamedExpr))
+    ]
+    seen: set[str] = set()
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Attribute) and node.attr == "data":
+            todo.append(node.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _KEPT_OUT:
+            if node.func.attr == "numpy":
+                return True
+            todo.append(node.func.value)
+        elif isinstance(node, ast.Name) and node.id not in seen:
+            seen.add(node.id)
+            values = [each.value for each in assigned if each.value is not None and node.id in _bound(each)]
+            if not values and outline.has(rb"^%s\s*=[^=]" % node.id.encode(), re.MULTILINE):
+                return True
+            todo += values
+    return False
+
+
+def _bound(statement: ast.Assign | ast.AnnAssign | ast.NamedExpr) -> set[str]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -46,12 +46,13 @@ from collections.abc import Iterator
 
 from clipcheck.edit import Fix, NeedImport, Remove, Replace, unsafe
 from clipcheck.finding import Finding
-from clipcheck.frameworks.losses import REDUCTIONS, SCALAR_LOSSES
+from clipcheck.frameworks.losses import KEEPING_ERRORS_BY_NAME, REDUCTIONS, SCALAR_LOSSES, SQUARES_BY_NAME
 from clipcheck.model.losses import ClampedLoss
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, last_name
-from clipcheck.outline.constants import may_be, numbers, sources
+from clipcheck.outline.constants import given, may_be, numbers, sources
 from clipcheck.outline.shapes import Clip, value_clips
+from clipcheck.outline.traces import Interest, becomes
 from clipcheck.rule import Rule, note
 
 
@@ -103,7 +104,9 @@ def _fix(clamped: ClampedLoss) -> Fix | None:
 
 _LOSS = re.compile(r"(?i)loss|cost")
 _ERROR = re.compile(r"(?i)td|err|residual")
-_SQUARE = rb"\*\*|\b(?:pow|power|square|sqr)\b|\b([\w.]+)\s*\*\s*\1\b"
+_SQUARE = rb"\*\*|pow|square|sqr"
+_PRODUCT = rb"\b([\w.]+)\s*\*\s*\1\b"
+_SQUARED = Interest(SQUARES_BY_NAME | {"append"}, KEEPING_ERRORS_BY_NAME, squares=True)
 _LOSSES = frozenset(name.rpartition(".")[2] for name in SCALAR_LOSSES)
 _SUMS = frozenset(name.rpartition(".")[2] for name in REDUCTIONS)
 
@@ -121,7 +124,10 @@ def _may_be_loss(node: ast.expr, outline: Outline) -> bool:
     if name in _SUMS:
         inner = [*node.args[:1], *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
         return any(_may_be_loss(each, outline) for each in inner)
-    return name in outline.aliases(_LOSSES) or outline.has(rb"Loss\b")
+    makers = [node.func, *given(outline, name)] if outline.has(rb"Loss\b") else []
+    return name in outline.aliases(_LOSSES) or any(
+        isinstance(maker, ast.Call) and last_name(maker.func).endswith("Loss") for maker in makers
+    )
 
 
 _HUGE = 1e4
@@ -134,18 +140,32 @@ def _is_part_of_more(parent: ast.AST) -> bool:
 
 def _may_be_clipped_error(clip: Clip, outline: Outline) -> bool:
     """A difference, or an error by its name, that is clipped on both sides and may be squared."""
-    if clip.high is None or not outline.has(_SQUARE) or _is_part_of_more(clip.site.parent):
+    if clip.high is None or not (outline.has(_SQUARE) or outline.has(_PRODUCT)) or _is_part_of_more(clip.site.parent):
         return False
     if isinstance(clip.high, ast.Constant) and isinstance(clip.high.value, (int, float)) and clip.high.value >= _HUGE:
         return False
-    origins = sources(outline, clip.subject)
-    is_difference = any(isinstance(origin, ast.BinOp) and isinstance(origin.op, ast.Sub) for origin in origins)
-    if not is_difference and not _ERROR.search(last_name(clip.subject)):
+    is_floored = clip.low is None or may_be(outline, clip.low, lambda low: low == 0)
+    if not (outline.has(rb"abs") if is_floored else _may_be_symmetric(clip, outline)):
         return False
-    if clip.low is None or may_be(outline, clip.low, lambda low: low == 0):
-        return any(isinstance(origin, ast.Call) and "abs" in last_name(origin.func) for origin in origins)
-    lows, highs = numbers(outline, clip.low), numbers(outline, clip.high)
-    if lows.may(lambda low: highs.may(lambda high: low == -high)):
+    if not becomes(clip, outline, _SQUARED):
+        return False
+    if is_floored and not any(map(_is_absolute, sources(outline, clip.subject))):
+        return False
+    if _ERROR.search(last_name(clip.subject)):
         return True
+    return any(isinstance(o, ast.BinOp) and isinstance(o.op, ast.Sub) for o in sources(outline, clip.subject))
+
+
+def _is_absolute(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and "abs" in last_name(node.func)
+
+
+def _may_be_symmetric(clip: Clip, outline: Outline) -> bool:
+    """Whether the bounds may be -c and c."""
+    assert clip.low is not None
+    assert clip.high is not None
     low, high = (ast.unparse(bound).replace(" ", "") for bound in (clip.low, clip.high))
-    return low == f"-{high}" or low.replace("min", "max").replace("low", "high") == high
+    if low == f"-{high}" or low.replace("min", "max").replace("low", "high") == high:
+        return True
+    lows, highs = numbers(outline, clip.low), numbers(outline, clip.high)
+    return lows.may(lambda low: highs.may(lambda high: low == -high))

@@ -53,8 +53,8 @@ from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.thresholds import DetachedThreshold
 from clipcheck.outline import Outline, last_name
-from clipcheck.outline.constants import may_be_learned, parts
-from clipcheck.outline.shapes import value_clips
+from clipcheck.outline.constants import learned, may_be_learned, parts_near
+from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule, note
 
 
@@ -69,7 +69,9 @@ class DetachedThresholdRule(Rule):
     advice = "Hand the threshold itself to the clip, so that its gradient flows."
 
     def candidate(self, outline: Outline) -> bool:
-        return any(_may_be_detached(bound, outline) for clip in value_clips(outline) for bound in clip.bounds)
+        if not learned(outline) and not outline.has(rb"get_value|eval"):
+            return False
+        return any(_may_be_detached(clip, bound, outline) for clip in value_clips(outline) for bound in clip.bounds)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for use in script.all(DetachedThreshold):
@@ -98,13 +100,15 @@ _DETACHES = frozenset(
 _FROZEN = frozenset({"get_value", "eval"})
 
 
-def _may_be_detached(bound: ast.expr, outline: Outline) -> bool:
+def _may_be_detached(clip: Clip, bound: ast.expr, outline: Outline) -> bool:
     """Whether a bound may be a learned one without its gradient, or what a graph has read once."""
     if isinstance(bound, ast.Constant):
         return False
-    made = list(parts(outline, bound))
+    made = list(parts_near(outline, clip.site, bound))
     called = {last_name(part.func) for part in made if isinstance(part, ast.Call)}
+    if called & outline.aliases(_FROZEN):
+        return True
     is_detached = bool(called & outline.aliases(_DETACHES)) or any(
         isinstance(part, ast.Attribute) and part.attr == "data" for part in made
     )
-    return is_detached and (bool(called & outline.aliases(_FROZEN)) or may_be_learned(outline, bound))
+    return is_detached and may_be_learned(outline, clip.site, bound)

@@ -42,17 +42,21 @@ https://keras.io/api/utils/config_utils/#epsilon-function
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks import infinite
 from clipcheck.model.script import Script
 from clipcheck.model.singularities import LostEpsilon, Singularity
 from clipcheck.outline import Outline
 from clipcheck.outline.constants import may_be
 from clipcheck.outline.shapes import value_clips
+from clipcheck.outline.traces import Interest, becomes, returned_alone
 from clipcheck.rule import Rule, note
 
+_INFINITE_AT_ONE = Interest(infinite.INFINITE_BY_NAME, infinite.KEEPING_BY_NAME, (ast.Div, ast.Pow))
 _HELD = {"float32": "1e-7", "float16": "1e-3", "bfloat16": "1e-2"}
 
 
@@ -67,8 +71,12 @@ class EpsilonLost(Rule):
     advice = "Use an epsilon that the format can hold (1e-7 in float32), or a loss that takes logits."
 
     def candidate(self, outline: Outline) -> bool:
-        most = 2**-9 if outline.has(rb"float16|[hH]alf") else 2**-25
-        return any(may_be(outline, clip.high, lambda high: 0 < 1 - high <= most) for clip in value_clips(outline))
+        most = 2**-9 if outline.has(rb"float16|half|Half") else 2**-25
+        return any(
+            returned_alone(clip.site) or becomes(clip, outline, _INFINITE_AT_ONE)
+            for clip in value_clips(outline)
+            if may_be(outline, clip.high, lambda high: 0 < 1 - high <= most)
+        )
 
     def check(self, script: Script) -> Iterator[Finding]:
         for lost in script.all(LostEpsilon):

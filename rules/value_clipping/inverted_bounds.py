@@ -122,8 +122,10 @@ def _returned(clip: ValueClip) -> str:
 def _may_be_inverted_or_one(clip: Clip, outline: Outline) -> bool:
     if clip.low is None or clip.high is None:
         return False
-    low, high = ast.unparse(clip.low), ast.unparse(clip.high)
+    low, high, high_node = ast.unparse(clip.low), ast.unparse(clip.high), clip.high
     if low == high:
         return True
-    lows, highs = numbers(outline, clip.low), numbers(outline, clip.high)
-    return low != f"-{high}" and lows.may(lambda low: highs.may(lambda high: low > high))
+    if low == f"-{high}":
+        return False
+    lows = numbers(outline, clip.low)
+    return lows.may(lambda low: numbers(outline, high_node).may(lambda high: math.inf > low > high > -math.inf))

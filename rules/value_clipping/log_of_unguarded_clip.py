@@ -39,18 +39,22 @@ from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks import infinite
 from clipcheck.model.script import Script
 from clipcheck.model.singularities import Singularity
 from clipcheck.outline import Outline
 from clipcheck.outline.constants import may_be
-from clipcheck.outline.shapes import LOGARITHMS, may_reach, value_clips
+from clipcheck.outline.shapes import Clip, value_clips
+from clipcheck.outline.traces import Interest, becomes
 from clipcheck.rule import Rule, note
+
+_LOGARITHMS = Interest(infinite.LOGS_BY_NAME, infinite.KEEPING_BY_NAME)
 
 
 class LogOfUnguardedClip(Rule):
     code = "CLP306"
     name = "log-of-unguarded-clip"
-    screen = (rb"clip|clamp", rb"\blog(?:2|10|1p)?\b")
+    screen = (rb"clip|clamp", rb"log(?:2|10|1p)?\b")
     why = (
         "The clip moves everything that is out of range right onto its bound, where the logarithm is -inf and its "
         "gradient infinite. One such value is enough to make the loss NaN."
@@ -58,11 +62,7 @@ class LogOfUnguardedClip(Rule):
     advice = "Clip to a small epsilon above 0 (and below 1 where the logarithm of `1 - p` is taken), such as 1e-7."
 
     def candidate(self, outline: Outline) -> bool:
-        return any(
-            may_reach(clip, outline, LOGARITHMS)
-            for clip in value_clips(outline)
-            if may_be(outline, clip.low, lambda low: low == 0) or may_be(outline, clip.high, lambda high: high == 1)
-        )
+        return any(_may_be_infinite(clip, outline) for clip in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         seen = set()
@@ -78,6 +78,13 @@ class LogOfUnguardedClip(Rule):
                 evidence=[note(log.clip.call, "clipped here")],
                 fix=_fix(log),
             )
+
+
+def _may_be_infinite(clip: Clip, outline: Outline) -> bool:
+    if may_be(outline, clip.low, lambda low: low == 0):
+        return becomes(clip, outline, _LOGARITHMS)
+    is_to_one = may_be(outline, clip.high, lambda high: high == 1)
+    return is_to_one and becomes(clip, outline, _LOGARITHMS, turned=True)
 
 
 def _fix(log: Singularity) -> Fix | None:

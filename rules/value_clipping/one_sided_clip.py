@@ -63,7 +63,7 @@ class OneSidedClipRule(Rule):
     def candidate(self, outline: Outline) -> bool:
         if outline.has(rb"clip|clamp") and any(_may_be_one_sided(clip, outline) for clip in value_clips(outline)):
             return True
-        extremes = outline.calls(_UPPER | _LOWER) if outline.has(rb"minimum|maximum") else ()
+        extremes = outline.calls(_UPPER | _LOWER, rb"grad|\bg(?:_?\d+)?\b") if outline.has(rb"minimum|maximum") else ()
         if any(_GRADIENT.search(last_name(argument)) for site in extremes for argument in site.call.args):
             return True
         return any(_GRADIENT.search(name) for name in outline.found(_MASK))

@@ -55,7 +55,7 @@ from clipcheck.model.code import Code
 from clipcheck.model.script import Script
 from clipcheck.model.thresholds import DividingThreshold, IntegerParameter, Learnable, MirroredThreshold
 from clipcheck.outline import Outline, Site, last_name, walk
-from clipcheck.outline.constants import may_be, may_be_learned, sources
+from clipcheck.outline.constants import learned, may_be, may_be_learned, parts_near
 from clipcheck.outline.shapes import value_clips
 from clipcheck.rule import Rule, Severity, note
 
@@ -67,7 +67,8 @@ class UnguardedThreshold(Rule):
         rb"Parameter|add_weight|add_variable|ariable",
         (
             rb"clip|clamp|anh|oftplus|oftsign|arctan|minimum|maximum",
-            rb"\berf\b|\batan\b",
+            rb"erf\b",
+            rb"atan\b",
             rb"Parameter\s*\([^()]*(?:tensor|full)\s*\(",
             rb"m(?:in|ax)\s*\(.{0,200}?m(?:in|ax)",
         ),
@@ -80,12 +81,15 @@ class UnguardedThreshold(Rule):
     advice = "Keep the threshold positive where it is used: softplus(θ) + eps, or `clamp_min`."
 
     def candidate(self, outline: Outline) -> bool:
-        integers = outline.calls({"Parameter"}) if outline.has(rb"\bas_tensor\b|\btensor\b|\bfull\b") else ()
-        if any(_may_be_integer(site, outline) for site in integers):
+        if any(_may_be_integer(site, outline) for site in _made_of_numbers(outline)):
             return True
-        if outline.has(rb"/|div") and any(_may_divide(site, outline) for site in outline.calls(_BOUNDED)):
+        names = learned(outline)
+        if not names:
+            return False
+        near = rb"\b%s\b" % _one_of(names)
+        if outline.has(rb"/|div") and any(_may_divide(site, near, outline) for site in outline.calls(_BOUNDED, near)):
             return True
-        return outline.has(rb"-") and (_clips_between_opposites(outline) or _takes_opposite_extremes(outline))
+        return outline.has(rb"-") and (_clips_between_opposites(outline) or _takes_opposite_extremes(near, outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for use in script.all(DividingThreshold):
@@ -134,7 +138,21 @@ class UnguardedThreshold(Rule):
 _BOUNDED = frozenset(
     "tanh softplus softsign erf atan arctan hard_tanh hardtanh Tanh Softplus Softsign Hardtanh".split()
 )
+_TENSOR_MAKERS = frozenset({"tensor", "as_tensor", "full"})
 _EXTREMES = frozenset({"min", "max", "minimum", "maximum"})
+
+
+def _made_of_numbers(outline: Outline) -> tuple[Site, ...]:
+    """The parameters that are made of a tensor that is made of numbers."""
+    names = (outline.aliases(frozenset(names)) for names in ({"Parameter"}, _TENSOR_MAKERS))
+    pattern = rb"%s\s*\(\s*(?:data\s*=\s*)?[\w.\s]*\b%s\s*\(" % tuple(map(_one_of, names))
+    return outline.calls({"Parameter"}, pattern) if outline.has(pattern) else ()
+
+
+def _one_of(names: frozenset[str]) -> bytes:
+    """A pattern; that of a single name is the quickest to search."""
+    joined = "|".join(sorted(names)).encode()
+    return joined if len(names) == 1 else b"(?:%s)" % joined
 
 
 def _may_be_integer(site: Site, outline: Outline) -> bool:
@@ -142,11 +160,13 @@ def _may_be_integer(site: Site, outline: Outline) -> bool:
     made = site.argument(0, "data")
     if not isinstance(made, ast.Call) or not (made.args or made.keywords):
         return False
-    numbers = [*made.args, *(keyword.value for keyword in made.keywords)]
-    if not any(may_be(outline, number, lambda value: type(value) is int) for number in numbers):
+    if last_name(made.func) not in outline.aliases(_TENSOR_MAKERS):
         return False
     targets = getattr(site.statement, "targets", None) or [getattr(site.statement, "target", None)]
-    return any(_may_bound(last_name(target), outline) for target in targets if target is not None)
+    if not any(_may_bound(last_name(target), outline) for target in targets if target is not None):
+        return False
+    numbers = [*made.args, *(keyword.value for keyword in made.keywords)]
+    return any(may_be(outline, number, lambda value: type(value) is int) for number in numbers)
 
 
 def _may_bound(name: str, outline: Outline) -> bool:
@@ -158,12 +178,20 @@ def _may_bound(name: str, outline: Outline) -> bool:
     return any(last_name(node) == name for bound in bounds for node in walk(bound))
 
 
-def _may_divide(site: Site, outline: Outline) -> bool:
-    if site.name[:1].isupper():
-        return True  # a module, which is called elsewhere
+def _may_divide(site: Site, near: bytes, outline: Outline) -> bool:
+    """Whether something that bounds values is called with what may be divided by a learned one."""
+    if site.name[:1].isupper():  # a module
+        names = {last_name(node) for node in walk(site.statement) if isinstance(getattr(node, "ctx", None), ast.Store)}
+        is_called = isinstance(site.parent, ast.Call) and site.parent.func is site.call
+        return is_called or any(_is_given_quotient(call, outline) for call in outline.calls(names - {""}, near))
+    return _is_given_quotient(site, outline)
+
+
+def _is_given_quotient(site: Site, outline: Outline) -> bool:
     inputs = site.call.args[:1] or ([site.receiver] if site.receiver is not None else [])
-    divisors = (_divisor(source) for argument in inputs for source in sources(outline, argument))
-    return any(may_be_learned(outline, divisor) for divisor in divisors if divisor is not None)
+    parts = (part for argument in inputs for part in parts_near(outline, site, argument))
+    divisors = (divisor for part in parts if (divisor := _divisor(part)) is not None)
+    return any(may_be_learned(outline, site, divisor) for divisor in divisors)
 
 
 def _divisor(node: ast.expr) -> ast.expr | None:
@@ -174,28 +202,33 @@ def _divisor(node: ast.expr) -> ast.expr | None:
 
 def _clips_between_opposites(outline: Outline) -> bool:
     clips = value_clips(outline) if outline.has(rb"clip|clamp") else ()
-    highs = (clip.high for clip in clips if _is_opposite(clip.low, outline))
-    return any(may_be_learned(outline, high) for high in highs if high is not None)
+    return any(
+        _may_be_opposite(clip.low, clip.site, outline) and may_be_learned(outline, clip.site, clip.high)
+        for clip in clips
+        if clip.low is not None and clip.high is not None
+    )
 
 
-def _takes_opposite_extremes(outline: Outline) -> bool:
+def _takes_opposite_extremes(near: bytes, outline: Outline) -> bool:
     """`max(min(x, limit), -limit)`."""
     if not (outline.has(rb"min") and outline.has(rb"max")):
         return False
-    sites = [site for site in outline.calls(_EXTREMES) if len(site.call.args) == 2]
+    sites = [site for site in outline.calls(_EXTREMES, near) if len(site.call.args) == 2]
     nested = (s for s in sites if any(isinstance(a, ast.Call) and last_name(a.func) in _EXTREMES for a in s.call.args))
-    return any(_is_opposite(argument, outline) for site in nested for argument in _operands(site.call))
+    return any(
+        _may_be_opposite(argument, site, outline) and may_be_learned(outline, site, argument)
+        for site in nested
+        for argument in _operands(site.call)
+    )
 
 
 def _operands(call: ast.Call) -> list[ast.expr]:
     return [*call.args, *(inner for argument in call.args if isinstance(argument, ast.Call) for inner in argument.args)]
 
 
-def _is_opposite(node: ast.expr | None, outline: Outline) -> bool:
+def _may_be_opposite(node: ast.expr, site: Site, outline: Outline) -> bool:
     """Whether something may be the negative of what is no number."""
-    if node is None or isinstance(node, ast.Constant):
-        return False
     return any(
-        isinstance(source, ast.UnaryOp) and not isinstance(source.operand, ast.Constant)
-        for source in ([node] if isinstance(node, ast.UnaryOp) else sources(outline, node))
+        isinstance(part, ast.UnaryOp) and not isinstance(part.operand, ast.Constant)
+        for part in parts_near(outline, site, node)
     )

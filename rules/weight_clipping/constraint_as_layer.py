@@ -42,25 +42,38 @@ https://keras.io/api/layers/activation_layers/relu/
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, NeedImport, Replace, safe
 from clipcheck.finding import Finding
+from clipcheck.frameworks.keras import CONSTRAINTS
 from clipcheck.model.code import Call
 from clipcheck.model.constraint_uses import MisplacedConstraint
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, Site, last_name
+from clipcheck.outline.classes import clipping_pieces, may_be_constraint
 from clipcheck.rule import Rule
 
 
 class ConstraintAsLayer(Rule):
     code = "CLP107"
     name = "constraint-as-layer"
-    screen = (rb"keras", rb"[Nn]on_?[Nn]eg|[Mm]ax_?[Nn]orm|[Uu]nit_?[Nn]orm|onstraint")
+    screen = (
+        rb"Constraint|NonNeg|MaxNorm|UnitNorm|non_neg|max_norm|unit_norm|nonneg|maxnorm|unitnorm",
+        rb"keras",
+        rb"layers|Sequential",
+    )
     why = (
         "Constraints bound the weights of a layer after each update. They are no layers and do not see outputs: "
         "`keras.layers` has no such name, and a model refuses their objects, so that this line raises an error."
     )
     advice = "Use `layers.ReLU()` to bound an output; to bound weights, give the constraint as `kernel_constraint=`."
+
+    def candidate(self, outline: Outline) -> bool:
+        if any(_may_be_missing(site, outline) for site in outline.calls(_CONSTRAINTS)):
+            return True
+        return outline.has(rb"Sequential") and any(_may_be_constraint(node, outline) for node in _layers(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for use in script.all(MisplacedConstraint):
@@ -87,3 +100,35 @@ class ConstraintAsLayer(Rule):
             Replace(call.callee.node, spelling.text),
             *(NeedImport(module, imported) for module, imported in spelling.imports),
         )
+
+
+_MODULES = frozenset({"constraints"})
+_CONSTRAINTS = frozenset(name.rpartition(".")[2] for name in CONSTRAINTS)
+
+
+def _may_be_missing(site: Site, outline: Outline) -> bool:
+    """Whether a constraint may be looked up among the layers."""
+    return site.receiver is not None and last_name(site.receiver) not in outline.aliases(_MODULES)
+
+
+def _layers(outline: Outline) -> Iterator[ast.Call]:
+    """The calls in the list of a Sequential model, and those that are added to something."""
+    for site in outline.calls({"Sequential", "add"}):
+        given = [*site.call.args, *(keyword.value for keyword in site.call.keywords)]
+        if site.name != "add":
+            given = [element for each in given if isinstance(each, ast.List) for element in each.elts]
+        yield from (each for each in given if isinstance(each, ast.Call))
+
+
+def _may_be_constraint(call: ast.Call, outline: Outline) -> bool:
+    """Whether a call may make a constraint: by its name, or because nothing says what the name stands for."""
+    name = last_name(call.func)
+    if name in outline.aliases(_CONSTRAINTS) or name in outline.once(_own_constraints):
+        return True
+    is_defined = name in outline.imported or outline.has(rb"\b(?:class|def)\s+%s\b" % name.encode())
+    return isinstance(call.func, ast.Name) and not is_defined
+
+
+def _own_constraints(outline: Outline) -> frozenset[str]:
+    classes = (class_ for piece in clipping_pieces(outline) for class_ in piece.classes)
+    return outline.aliases(frozenset(class_.name for class_ in classes if may_be_constraint(class_, outline)))

@@ -38,6 +38,7 @@ https://github.com/keras-team/keras/blob/master/keras/src/optimizers/base_optimi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -46,6 +47,8 @@ from clipcheck.finding import Finding
 from clipcheck.model.classes import CustomClass
 from clipcheck.model.constraint_uses import UnappliedConstraint
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline
+from clipcheck.outline.classes import clipping_pieces, may_be_constraint
 from clipcheck.rule import Rule, note
 
 
@@ -96,6 +99,15 @@ class ConstraintNeverApplied(Rule):
     )
     advice = "Call the method `__call__`."
 
+    def candidate(self, outline: Outline) -> bool:
+        if outline.has(rb"layer") and any(map(_is_set_on_layer, _before_constraints(outline))):
+            return True
+        if outline.has(rb"Sequential|Model|applications") and outline.has(_GIVEN) and _may_go_past(outline):
+            return True
+        return outline.has(_CALL) and any(
+            may_be_constraint(class_, outline) for piece in clipping_pieces(outline) for class_ in piece.classes
+        )
+
     def check(self, script: Script) -> Iterator[Finding]:
         for unapplied in script.all(UnappliedConstraint):
             case = _CASES[unapplied.way]
@@ -114,3 +126,27 @@ class ConstraintNeverApplied(Rule):
                     f"`{custom.name}` defines `call`, which nobody calls: it never changes a weight",
                     fix=unsafe("Rename `call` to `__call__`", Replace(method.node, "__call__")),
                 )
+
+
+_CALL = rb"def\s+call\b"
+_GIVEN = rb"_constraint\s*=(?!=)"
+_LAYER = re.compile(rb"(?:[)\]]|(?<![\w.])(?!self\b)[A-Za-z_]\w*)[\s\\]*\.[\s\\]*\w*\Z")
+_FAR = 100
+
+
+def _before_constraints(outline: Outline) -> Iterator[bytes]:
+    """What stands before `kernel_constraint = …` and its like."""
+    for given in outline.finditer(_GIVEN):
+        yield outline.data[max(0, given.start() - _FAR) : given.start()]
+
+
+def _is_set_on_layer(before: bytes) -> bool:
+    """Whether it ends in an attribute of something that is no attribute itself, and not `self`."""
+    return _LAYER.search(before) is not None
+
+
+def _may_go_past(outline: Outline) -> bool:
+    """Whether the file speaks of what updates weights past their constraints."""
+    if outline.has(rb"use_ema") or (outline.has(rb"assign_sub|assign_add") and outline.has(rb"grad")):
+        return True
+    return outline.has(rb"torch") and (outline.has(rb"\.[\s\\]*optim\b") or "optim" in outline.imported)

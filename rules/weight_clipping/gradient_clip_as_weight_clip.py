@@ -58,17 +58,19 @@ https://keras.io/api/optimizers/ and https://keras.io/api/layers/constraints/
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 from clipcheck.edit import Edit, Fix, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks.keras import CLIP_ARGUMENTS
 from clipcheck.model.critics import GradientClippedCritic
 from clipcheck.model.script import Script
-from clipcheck.outline import Outline, Site
+from clipcheck.outline import Outline
 from clipcheck.outline.constants import may_be
 from clipcheck.outline.order import CLIPS_OF_GRADIENTS
-from clipcheck.outline.shapes import VALUE_CLIPS
+from clipcheck.outline.shapes import VALUE_CLIPS, may_be_gradient, value_clips
 from clipcheck.rule import Rule, note
 
 from . import bounding
@@ -80,7 +82,7 @@ _PLAIN = 0.1
 class GradientClipAsWeightClip(Rule):
     code = "CLP101"
     name = "gradient-clip-as-weight-clip"
-    screen = (rb"clipvalue|clipnorm|clip_|clamp_", rb"mean|backward|(?i:wasserstein|wgan|mover|emd)")
+    screen = (rb"clipvalue|clipnorm|clip_|clamp_", (rb"mean|backward", rb"(?i)wasserstein|wgan|mover|emd"))
     why = (
         "Clipping the gradients limits how far one update moves the weights, not where they end up: they leave the "
         "interval within a few steps, the critic is not Lipschitz, and its loss does not estimate the Wasserstein "
@@ -92,11 +94,12 @@ class GradientClipAsWeightClip(Rule):
     )
 
     def candidate(self, outline: Outline) -> bool:
-        if not outline.has(_CRITIC) and not any(map(_D.fullmatch, outline.before(_WEIGHTS))):
+        is_named = outline.has(rb"critic|discriminator", re.IGNORECASE) or outline.has(_DISC)
+        if not is_named and not any(map(_D.fullmatch, outline.before(_WEIGHTS))):
             return False
-        if outline.has(rb"clipvalue|clipnorm") or outline.has(_WORDS):
+        if any(may_be(outline, bound, lambda value: 0 < value <= _PLAIN) for bound in _bounds(outline)):
             return True
-        return any(_may_be_small(site, outline) for site in outline.calls(VALUE_CLIPS | CLIPS_OF_GRADIENTS))
+        return outline.has(_WORDS) and any(map(_WORD.search, _around_bounds(outline))) and any(_bounds(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for critic in script.all(GradientClippedCritic):
@@ -136,7 +139,7 @@ class GradientClipAsWeightClip(Rule):
         return bounding.together(bounding.without_gradient_bound(bound), bounded)
 
 
-_CRITIC = rb"(?i)critic|discriminator|(?:\b|_)disc(?:_|\b|\d)"
+_DISC = rb"(?i)disc(?:_|\b|\d)"
 _D = re.compile(r"(?i)net_?d|d(?:_?(?:net|model|[ab12xy]))?|f_?net")
 _WEIGHTS = rb"\.\s*(?:parameters|named_parameters|trainable_\w+|weights|variables|compile|state_dict|get_weights)\b"
 _WORDS = (
@@ -144,8 +147,27 @@ _WORDS = (
     rb"|weights?\b.{0,25}(?:cli?p|within|in|between|inside)|weights?_?cli?p"
 )
 """What speaks of the weights at a clip of gradients."""
+_WORD = re.compile(_WORDS)
+_ARGUMENT = rb"\b(?:clipvalue|clipnorm|global_clipnorm)\s*="
+_NEAR = 1000
 
 
-def _may_be_small(site: Site, outline: Outline) -> bool:
-    bounds = [*site.call.args, *(keyword.value for keyword in site.call.keywords)]
-    return any(may_be(outline, bound, lambda value: 0 < value <= _PLAIN) for bound in bounds)
+def _bounds(outline: Outline) -> Iterator[ast.expr]:
+    """The expressions that may bound gradients."""
+    for site in outline.calls(CLIPS_OF_GRADIENTS):
+        yield from (*site.call.args[1:], *(keyword.value for keyword in site.call.keywords))
+    for node in outline.nodes_at(_ARGUMENT) if outline.has(_ARGUMENT) else ():
+        if isinstance(node, ast.Call):
+            yield from (keyword.value for keyword in node.keywords if keyword.arg in CLIP_ARGUMENTS)
+    for clip in value_clips(outline):
+        if may_be_gradient(clip, outline):
+            yield clip.high or clip.subject
+
+
+def _around_bounds(outline: Outline) -> Iterator[bytes]:
+    """What stands near the calls that may bound gradients, where their comments are, and the names of functions."""
+    names = outline.aliases(CLIPS_OF_GRADIENTS) | outline.aliases(VALUE_CLIPS)
+    places = [start for start, _ in outline.occurrences(names)]
+    places += [found.start() for found in outline.finditer(_ARGUMENT)]
+    yield from (outline.data[max(0, place - _NEAR) : place + _NEAR] for place in places)
+    yield from (found[1] for found in outline.finditer(rb"\bdef\s+(\w+)"))

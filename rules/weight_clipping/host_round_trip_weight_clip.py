@@ -70,6 +70,8 @@ class HostRoundTripWeightClip(Rule):
     advice = "Clip the weights where they are: with a constraint on each layer, or by `assign` after the update."
 
     def candidate(self, outline: Outline) -> bool:
+        if not _may_travel(frozenset(name for name in _TRAVELLING if outline.has(name.encode()))):
+            return False
         return any(_may_travel(called_in(clip.site)) for clip in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
@@ -100,6 +102,7 @@ class HostRoundTripWeightClip(Rule):
 
 
 _STORING = frozenset({"assign", "copy_", "set_", "set_value"})
+_TRAVELLING = _STORING | {"get_weights", "set_weights", "state_dict", "load_state_dict", "numpy", "data"}
 
 
 def _may_travel(called: frozenset[str]) -> bool:

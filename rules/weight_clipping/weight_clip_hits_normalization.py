@@ -37,11 +37,14 @@ https://keras.io/api/layers/normalization_layers/batch_normalization/
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.weight_writes import WeightWrite
+from clipcheck.outline import Outline, last_name
+from clipcheck.outline.shapes import Clip, called_in, value_clips
 from clipcheck.rule import Rule, note
 
 from .writing_back import in_place
@@ -50,12 +53,19 @@ from .writing_back import in_place
 class WeightClipHitsNormalization(Rule):
     code = "CLP104"
     name = "weight-clip-hits-normalization"
-    screen = (rb"clip|clamp", rb"BatchNorm|Batch_Norm", rb"get_weights|state_dict|buffers|weights|variables")
+    screen = (
+        rb"clip|clamp",
+        rb"BatchNorm",
+        rb"\.\s*(?:get_weights|state_dict|(?:named_)?buffers|(?:non_trainable_)?(?:weights|variables))\b",
+    )
     why = (
         "The moving mean and variance of batch normalisation are among these weights. With a variance clipped to 0.01 "
         "the layer multiplies what it should normalise, as soon as the model is evaluated or used inside another one."
     )
     advice = "Clip only the weights that are trained."
+
+    def candidate(self, outline: Outline) -> bool:
+        return any(_may_be_written_back(clip, outline) for clip in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for write in script.all(WeightWrite):
@@ -68,3 +78,20 @@ class WeightClipHitsNormalization(Rule):
                     evidence=[note(layer.call, "this layer keeps moving statistics") for layer in shown],
                     fix=in_place(write, script),
                 )
+
+
+_SETTING = frozenset({"set_weights", "load_state_dict"})
+_STORING = frozenset({"assign", "copy_", "set_", "set_value"})
+
+
+def _may_be_written_back(clip: Clip, outline: Outline) -> bool:
+    """Whether the clipped weights may get into the model: at once, or by a call in the same function."""
+    site = clip.site
+    if clip.in_place or (site.function is None and outline.has(rb"set_weights|load_state_dict")):
+        return True
+    statement = site.statement
+    if isinstance(statement, ast.Assign) and last_name(statement.targets[0]) == "data":
+        return True
+    return bool(called_in(site) & _SETTING) or any(
+        isinstance(above, ast.Call) and last_name(above.func) in _STORING for above in site.above
+    )
