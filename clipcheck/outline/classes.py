@@ -22,7 +22,7 @@ _BASES = re.compile(rb"\bclass[\s\\]+\w+[\s\\]*\(((?:[^()#]|\([^()]*\)|#[^\n]*\n
 _TOP_LEVEL = re.compile(rb"^[^\s#)\]}]", re.MULTILINE)
 _CALLED = rb"(?:[\s\\)]|#[^\n]*\n)*\("
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
-_IMPORT = re.compile(rb"import\b[ \t]*(\([^)]*\)|[^\n\\]*(?:\\\r?\n[^\n\\]*)*)")
+_IMPORT = re.compile(rb"import\b[ \t]*(?:\((?:[^)#]|#[^\n]*\n)*\)|[^\n\\]*(?:\\\r?\n[^\n\\]*)*)")
 _LAYERS = re.compile(rb"\blayers\b")
 _KERAS = re.compile(rb"\b(?:keras|tf_keras|tensorflow)\b")
 _CONTINUED = re.compile(rb"\\\r?\n")
@@ -31,7 +31,6 @@ _GIVEN = rb"\b%s\s*(?::[^=\n]*)?=(?!=)[\s\\(]*([A-Za-z_][\w.]*)"
 _FAR = 300
 _CLIPS = frozenset(name.rpartition(".")[2] for name in (*CLIPS, *GRADIENT_CLIPS))
 _CONSTRAINTS = frozenset({"Constraint", *(name.rpartition(".")[2] for name in CONSTRAINTS)})
-
 _CLASSES = _CONSTRAINTS | {name.rpartition(".")[2] for name in (*LAYERS, *OPTIMIZERS)} | {"Layer"}
 
 
@@ -115,8 +114,8 @@ def _clipping_pieces(outline: Outline) -> tuple[Piece, ...]:
 
 
 @lru_cache(maxsize=64)
-def _any_of(names: frozenset[str], before: bytes = b"") -> re.Pattern[bytes]:
-    return re.compile(rb"\b(?:%s)\b%s" % (b"|".join(name.encode() for name in names), before))
+def _any_of(names: frozenset[str], then: bytes = b"") -> re.Pattern[bytes]:
+    return re.compile(rb"\b(?:%s)\b%s" % (b"|".join(name.encode() for name in names), then))
 
 
 def _classes_in(tree: ast.Module) -> Iterator[ast.ClassDef]:

@@ -131,7 +131,6 @@ _MAKES_LEARNED = frozenset(
 )
 _TARGETS = re.compile(rb"((?:[\w.]+\s*(?::[^=\n]*)?=[\s\\(]*)+)[\w.\s\\]*\Z")
 _REGISTERED = rb"register_parameter\s*\(\s*(?:name\s*=\s*)?[\"'](\w+)"
-_FAR = 300
 
 
 def learned(outline: Outline) -> frozenset[str]:
@@ -141,8 +140,11 @@ def learned(outline: Outline) -> frozenset[str]:
 
 def _learned(outline: Outline) -> frozenset[str]:
     found = set(outline.found(_REGISTERED))
-    for start, _ in outline.occurrences(outline.aliases(_MAKES_LEARNED)):
-        targets = _TARGETS.search(outline.data, max(0, start - _FAR), start)
+    for start in outline.call_places(_MAKES_LEARNED):
+        line = outline.data.rfind(b"\n", 0, start) + 1
+        if b"=" not in outline.data[line:start]:  # it may go on from the line above
+            line = outline.data.rfind(b"\n", 0, max(0, line - 1)) + 1
+        targets = _TARGETS.search(outline.data, line, start)
         if targets:
             found.update(word.decode() for word in re.findall(rb"\w+", targets[1]))
     return frozenset(found - {"self"})

@@ -16,10 +16,11 @@ _Test: TypeAlias = Callable[[re.Match[bytes], bytes], bool]
 _Wanted: TypeAlias = Callable[[ast.expr], bool]
 
 _GAP = rb"(?:\s|#[^\n]*\n)*"
-_LOOP = rb"for\s(?:[^\n]*|[^:\n(]*\([^:\n]*\n[^:]*\)):" + _GAP
-_EXTREMES = rb"m(?:in|ax)\s*\((?:[^()]*,)?\s*m(?:in|ax)\s*\("
+_LOOP = rb"for\s(?:[^\n]*|[^:\n(]*\([^:\n#]*(?:#[^\n]*)?\n(?:[^:#]|#[^\n]*\n)*\)):" + _GAP
+_EXTREMES = rb"m(?:in|ax)\s*\((?:[^()]*,)?" + _GAP + rb"m(?:in|ax)\s*\("
 _STORED = _LOOP + rb"if[\s(][^:<>]*[<>]=?[^:<>]*:" + _GAP + rb"[\w.]+\["
 _COMPARED = rb"if[\s(]([^:<>\n]+)[<>]=?([^:<>\n]+)(?:\s+else\b([^\n]*)|:" + _GAP + rb"return\b([^\n]*))"
+_ARGUMENTS = rb"(?:[^()#]|#[^\n]*\n|\((?:[^()#]|#[^\n]*\n)*\))*"
 SHAPES = (_EXTREMES, _STORED, _COMPARED)
 """What clips a number without the word: `min(max(…))`, `if x[i] > c: x[i] = c`, `c if v > c else v`."""
 
@@ -30,7 +31,7 @@ _FEW = re.compile(r"box|rect|reward|coord|point|corner|rgb|colou?r")
 _FAR = 100
 _COMMENT = re.compile(rb"#[^\n]*")
 _OPENS_ELEMENT = re.compile(rb"(?:\bappend|\belse|\blambda\s+\w+\s*:|\]\s*=)\Z")
-_TAKES_ONE = re.compile(rb"def\s+\w+\s*\([^(),]*,?\s*\)")
+_TAKES_ONE = re.compile(rb"def\s+\w+\s*\([^(),]*(?:,\s*/\s*)?,?\s*\)")
 _TAKES_PLAIN = re.compile(rb"def\s+\w+\s*\([^()]*\)")
 
 
@@ -94,10 +95,10 @@ def _clips(outline: Outline) -> list[tuple[bytes, _Test]]:
     others = [name.encode() for name in outline.aliases(VALUE_CLIPS) if not name.startswith(("clip", "clamp"))]
     clip = rb"(?:%s)\s*\(" % b"|".join([rb"cl(?:ip|amp)\w*", *others])
     return [
-        (clip + rb"(?:[^()]|\([^()]*\))*\)(?:[\s)]|#[^\n]*\n)*for\b", _always),
+        (clip + _ARGUMENTS + rb"\)(?:[\s)]|#[^\n]*\n)*for\b", _always),
         (rb"lambda\s+\w+\s*:[\s(\\]*[\w.()\s]*?\b" + clip, _always),
         (rb"return[\s(\\]+[\w.()\s]*?\b" + clip, _may_take_one),
-        (_LOOP + rb"[\w.]+\[[^\n=]*\]\s*=[^\n=]*\b" + clip, _always),
+        (_LOOP + rb"[\w.]+\[[^\n=]*\]\s*=[^=]{0,200}?\b" + clip, _always),
     ]
 
 
@@ -135,8 +136,9 @@ def _may_be_walk(node: _Comprehension, outline: Outline, *, by_library: bool) ->
 def _may_make(call: ast.Call, outline: Outline) -> bool:
     """`np.array([np.clip(v, low, high) for v in x])`."""
     given = call.args[0] if len(call.args) == 1 and not call.keywords else None
-    is_walk = isinstance(given, (ast.ListComp, ast.GeneratorExp)) and last_name(call.func) in outline.aliases(_MAKERS)
-    return is_walk and _may_be_walk(given, outline, by_library=True)  # type: ignore[arg-type]
+    if not isinstance(given, (ast.ListComp, ast.GeneratorExp)) or last_name(call.func) not in outline.aliases(_MAKERS):
+        return False
+    return _may_be_walk(given, outline, by_library=True)
 
 
 def _may_map(call: ast.Call, outline: Outline) -> bool:
@@ -332,10 +334,10 @@ def _named(variable: str) -> _Wanted:
     """`v`, `v.item()` and `float(v)`."""
 
     def wanted(node: ast.expr) -> bool:
-        if isinstance(node, ast.Call):
-            is_method = isinstance(node.func, ast.Attribute) and node.func.attr == "item" and not node.args
-            inner = node.func.value if is_method else node.args[0] if len(node.args) == 1 else node  # type: ignore[attr-defined]
-            return isinstance(inner, ast.Name) and inner.id == variable
+        if isinstance(node, ast.Call) and len(node.args) == 1:
+            node = node.args[0]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "item":
+            node = node.func.value
         return isinstance(node, ast.Name) and node.id == variable
 
     return wanted

@@ -215,15 +215,15 @@ class Outline:
         return sites
 
     def _sites(self, names: frozenset[str], near: bytes) -> Iterator[Site]:
-        names = self.aliases(names)
         places_of: dict[_Piece, set[int]] = {}
-        for at in self._call_shapes(names):
+        for at in self.call_places(names):
             places_of.setdefault(self._piece(at), set()).add(at)
         for piece, places in places_of.items():
             if near and not _compiled(near).search(self.data, piece.start, piece.end):
                 continue
+            aliases = self.aliases(names)
             for node, above in self._nodes_in(piece, places):
-                if isinstance(node, ast.Call) and (name := last_name(node.func)) in names:
+                if isinstance(node, ast.Call) and (name := last_name(node.func)) in aliases:
                     yield Site(node, name, above)
 
     def nodes_at(self, pattern: bytes) -> Iterator[ast.AST]:
@@ -254,9 +254,9 @@ class Outline:
             around = around.outer
         return self.tree, 0, 1
 
-    def _call_shapes(self, names: frozenset[str]) -> Iterator[int]:
-        """Where one of the names stands before a parenthesis, and is not being defined."""
-        for start, end in self.occurrences(names):
+    def call_places(self, names: frozenset[str]) -> Iterator[int]:
+        """Where a name, or another one that the file gives to it, stands before a parenthesis and is not defined."""
+        for start, end in self.occurrences(self.aliases(names)):
             if _CALLED.match(self.data, end) and not _OPENS_DEFINITION.search(self.data, max(0, start - 20), start):
                 yield start
 

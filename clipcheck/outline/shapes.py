@@ -62,7 +62,9 @@ def _readings(site: Site, outline: Outline) -> Iterator[Clip]:
     found = []
     if is_function:
         # Under another name (`from torch import clamp as c`) it may be any of them.
-        apis = _FUNCTIONS.get(site.name) or [api for own in _FUNCTIONS.values() for api in own]
+        apis = _FUNCTIONS.get(site.name, [])
+        if site.name not in VALUE_CLIPS:
+            apis = [api for own in _FUNCTIONS.values() for api in own]
         found += [clip for api in apis if (clip := _function(site, api)) is not None]
     if is_method and site.receiver is not None and site.name in METHOD_CLIPS:
         found.append(_clip(site, METHOD_CLIPS[site.name], site.receiver, is_method=True))
@@ -100,10 +102,8 @@ def _function(site: Site, api: ClipValues) -> Clip | None:
 
 
 def _clip(site: Site, api: ClipValues, subject: ast.expr, *, is_method: bool) -> Clip:
-    in_place = api.in_place
-    if api.into is not None:
-        after = api.high.position + 1 if api.high.position is not None and api.library == "numpy" else None
-        in_place = in_place or site.argument(after, api.into) is not None
+    place = (2 if is_method else 3) if site.name == "clip" else None  # NumPy takes it by position too
+    in_place = api.in_place or site.argument(place, "out") is not None
     low, high = (_argument(site, at) for at in (api.low, api.high))
     is_complete = low is not None and high is not None
     return Clip(site, subject, _given(low), _given(high), in_place, is_method, is_complete)
@@ -182,7 +182,7 @@ def loop_names(site: Site) -> set[str]:
     return {name for loop in loops for name in names_in(loop.target)}
 
 
-def _targets(statement: ast.AST) -> list[ast.expr]:
+def targets_of(statement: ast.AST) -> list[ast.expr]:
     if isinstance(statement, ast.Assign):
         return statement.targets
     return [statement.target] if isinstance(statement, (ast.AugAssign, ast.AnnAssign)) else []
@@ -267,7 +267,7 @@ def called_in(site: Site) -> frozenset[str]:
     """The last names of what the function around a call calls, and of the attributes that it sets."""
     nodes = list(walk(site.home))
     called = {last_name(node.func) for node in nodes if isinstance(node, ast.Call)}
-    return frozenset(called | {last_name(target) for node in nodes for target in _targets(node)})
+    return frozenset(called | {last_name(target) for node in nodes for target in targets_of(node)})
 
 
 def is_number(node: ast.expr) -> bool:

@@ -92,15 +92,11 @@ class ClipScaledGradients(Rule):
     advice = "Call `scaler.unscale_(optimizer)` after the backward pass and before the clip."
 
     def candidate(self, outline: Outline) -> bool:
-        if outline.has(rb"backward") and outline.has(rb"scaler|Scaler|SCALER") and outline.has(rb"\.\s*scale\s*\("):
-            if any(not is_unscaled(site, outline) for site in gradient_clips(outline)):
-                return True
-        if any(_clips_inside(site, outline) for site in outline.calls({"scale_loss"})):
-            return True
-        divides = outline.has(rb"get_unscaled_gradients|LossScaleOptimizer") and outline.has(rb"gradient")
-        return divides and (
-            bool(outline.calls(_RETURNING))
-            or any(not clip.in_place and may_be_gradient(clip, outline) for clip in value_clips(outline))
+        clips = gradient_clips(outline) if all(map(outline.has, _SCALED)) else ()
+        return (
+            any(not is_unscaled(site, outline) for site in clips)
+            or any(_clips_inside(site, outline) for site in outline.calls({"scale_loss"}))
+            or _may_divide(outline)
         )
 
     def check(self, script: Script) -> Iterator[Finding]:
@@ -198,8 +194,18 @@ def _threshold_knows(clip: Event) -> bool:
     return clip.bounds_nothing or (clip.bound is not None and "scale" in clip.bound.text)
 
 
+_SCALED = (rb"backward", rb"scaler|Scaler|SCALER", rb"\.\s*scale\s*\(")
 _CLIPS = VALUE_CLIPS | CLIPS_OF_GRADIENTS
 _RETURNING = frozenset(name.rpartition(".")[2] for name, api in GRADIENT_CLIPS.items() if not api.in_place)
+
+
+def _may_divide(outline: Outline) -> bool:
+    """Whether a `LossScaleOptimizer` may divide gradients that are values, which something clips."""
+    if not outline.has(rb"get_unscaled_gradients|LossScaleOptimizer") or not outline.has(rb"gradient"):
+        return False
+    if outline.calls(_RETURNING):
+        return True
+    return any(not clip.in_place and may_be_gradient(clip, outline) for clip in value_clips(outline))
 
 
 def _clips_inside(scaling: Site, outline: Outline) -> bool:

@@ -37,6 +37,7 @@ https://www.tensorflow.org/api_docs/python/tf/clip_by_global_norm
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, unsafe
@@ -44,14 +45,18 @@ from clipcheck.finding import Finding
 from clipcheck.model.gradients import UnusedGradientClip
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, Site, last_name
-from clipcheck.outline.shapes import VALUE_CLIPS
+from clipcheck.outline.shapes import VALUE_CLIPS, is_surely_read
 from clipcheck.rule import Rule, note
 
 
 class ClippedGradientsUnused(Rule):
     code = "CLP204"
     name = "clipped-gradients-unused"
-    screen = (rb"clip|clamp", rb"apply|autograd")
+    screen = (
+        rb"clip|clamp",
+        rb"zip|apply",
+        (rb"apply_gradients|autograd", rb"\.\s*(?:grad|apply)\b"),
+    )
     why = (
         "The clip returns new gradients and leaves the ones that it is given as they are. The update is made with "
         "those: nothing is clipped."
@@ -59,7 +64,7 @@ class ClippedGradientsUnused(Rule):
     advice = "Apply the clipped gradients."
 
     def candidate(self, outline: Outline) -> bool:
-        return any(map(_may_clip_a_list, outline.calls(_RETURNING)))
+        return any(map(_may_be_unused, outline.calls(_RETURNING)))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for unused in script.all(UnusedGradientClip):
@@ -82,13 +87,49 @@ def _fix(unused: UnusedGradientClip) -> Fix | None:
 _RETURNING = frozenset({*VALUE_CLIPS, "clip_by_norm", "clip_by_average_norm", "clip_by_global_norm"})
 
 
-def _may_clip_a_list(site: Site) -> bool:
-    """Whether it clips a list of gradients, or each of one in a comprehension or a loop."""
-    if site.name == "clip_by_global_norm":
+_LISTERS = frozenset({"list", "tuple"})
+_WALKERS = frozenset({"zip", "enumerate"})
+
+
+def _may_be_unused(site: Site) -> bool:
+    """Whether a list of gradients is clipped, and nothing reads what comes of it."""
+    above = list(itertools.takewhile(lambda node: not isinstance(node, ast.stmt), site.above))
+    walk = next((node for node in above if isinstance(node, (ast.ListComp, ast.GeneratorExp))), None)
+    if walk is not None:
+        is_list = len(walk.generators) == 1 and _is_named_list(walk.generators[0].iter)
+        return is_list and _may_be_lost(above[above.index(walk) + 1 :], site)
+    if any(isinstance(node, ast.For) and _is_named_list(node.iter) for node in site.above):
+        if any(isinstance(node, ast.Call) and last_name(node.func) == "append" for node in above):
+            return True
+        if site.name not in VALUE_CLIPS and _may_be_lost(above, site):
+            return True
+    is_whole = site.name == "clip_by_global_norm" or site.name not in _RETURNING  # it may have another name
+    return is_whole and isinstance(site.argument(0, "t_list"), ast.Name) and _may_be_lost(above, site)
+
+
+def _may_be_lost(above: list[ast.AST], site: Site) -> bool:
+    """Whether an expression, given what it stands in, becomes a list that nothing reads."""
+    for node in above:
+        called = last_name(node.func) if isinstance(node, ast.Call) else None
+        if called == "append":
+            return True
+        if called not in _LISTERS and not isinstance(node, ast.Subscript):
+            return False
+    statement = site.statement
+    return isinstance(statement, ast.Expr) or (isinstance(statement, ast.Assign) and not _is_read(statement, site))
+
+
+def _is_named_list(node: ast.expr) -> bool:
+    """`grads`, `zip(grads, variables)`."""
+    if isinstance(node, ast.Call) and last_name(node.func) in _WALKERS and node.args:
+        node = node.args[0]
+    return isinstance(node, ast.Name)
+
+
+def _is_read(statement: ast.Assign, site: Site) -> bool:
+    target = statement.targets[0]
+    if isinstance(target, (ast.Tuple, ast.List)) and target.elts:
+        target = target.elts[0]
+    if not isinstance(target, ast.Name) or len(statement.targets) > 1 or target.id.startswith("_"):
         return True
-    above = list(site.above)
-    if any(isinstance(node, (ast.ListComp, ast.GeneratorExp)) for node in above):
-        return True
-    is_appended = any(isinstance(node, ast.Call) and last_name(node.func) == "append" for node in above)
-    is_in_loop = any(isinstance(node, (ast.For, ast.AsyncFor)) for node in above)
-    return is_in_loop and (is_appended or site.name not in VALUE_CLIPS)
+    return is_surely_read(site, target.id)

@@ -41,16 +41,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clipcheck.finding import Finding
+from clipcheck.frameworks import GRADIENT_CLIPS
 from clipcheck.model.gradients import ClippedTwice
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
+from clipcheck.outline import Outline
+from clipcheck.outline.order import gradient_clips
+from clipcheck.outline.shapes import may_be_gradient, value_clips
 from clipcheck.rule import Rule, Severity, note
 
 
 class DoubleGradientClip(Rule):
     code = "CLP207"
     name = "double-gradient-clip"
-    screen = (rb"clip_|clamp",)
+    screen = (
+        rb"clip|clamp",
+        rb"grad",
+        (
+            rb"clip_grad|clip_by_norm|clip_by_global_norm|clip_by_average_norm",
+            rb"\.\s*grad\b|gradients?\s*\(|\bgrad\s*\(",
+        ),
+    )
     severity = Severity.WARNING
     default = False
     why = (
@@ -58,6 +69,14 @@ class DoubleGradientClip(Rule):
         "else than it was chosen for; where both are of one kind, only the tighter one does anything."
     )
     advice = "Keep the clip that is meant, and remove the other one."
+
+    def candidate(self, outline: Outline) -> bool:
+        in_place = len(gradient_clips(outline))
+        if in_place > 1 or (in_place and outline.has(rb"gradient_clip_val|max_grad_norm")):
+            return True
+        values = (clip for clip in value_clips(outline) if not clip.in_place and may_be_gradient(clip, outline))
+        returning = {site.call for site in (*outline.calls(_RETURNING), *(clip.site for clip in values))}
+        return len(returning) > 1 or (bool(returning) and outline.has(rb"clipnorm|clipvalue"))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for twice in script.all(ClippedTwice):
@@ -88,6 +107,7 @@ class DoubleGradientClip(Rule):
         )
 
 
+_RETURNING = frozenset(name.rpartition(".")[2] for name, api in GRADIENT_CLIPS.items() if not api.in_place)
 _CHANGES = (Action.CLIP_GRADIENTS, Action.BACKWARD, Action.STEP, Action.ZERO_GRAD, Action.UNKNOWN)
 
 

@@ -67,10 +67,10 @@ class ExhaustedParameters(Rule):
     advice = "Keep a list: `list(...)` where the iterator is made."
 
     def candidate(self, outline: Outline) -> bool:
-        if outline.has(rb"\.grad\.") and any(map(_may_change_gradients, walk(outline.tree))):
+        if outline.has(_CHANGED) and any(_may_find_empty(node, outline) for node in outline.nodes_at(_CHANGED)):
             return True
         return any(
-            _may_walk_iterator(target, outline) and not _is_made_for(target, site)
+            _may_walk_iterator(target, outline) and _may_be_walked_before(target, site)
             for site in outline.calls(_CLIPS)
             if (target := site.argument(0, "parameters")) is not None
         )
@@ -142,10 +142,8 @@ def _may_walk_iterator(target: ast.expr | None, outline: Outline) -> bool:
     seen = {last_name(target)}
     todo = list(seen)
     while todo:
-        for value in given(outline, todo.pop()):
-            if isinstance(value, ast.GeneratorExp) or (
-                isinstance(value, ast.Call) and last_name(value.func) in _ONE_SHOT
-            ):
+        for value in (each for whole in given(outline, todo.pop()) for each in _chosen(whole)):
+            if isinstance(value, ast.GeneratorExp) or (isinstance(value, ast.Call) and _may_make_one(value, outline)):
                 return True
             if isinstance(value, (ast.Name, ast.Attribute)) and last_name(value) not in seen:
                 seen.add(last_name(value))
@@ -153,15 +151,30 @@ def _may_walk_iterator(target: ast.expr | None, outline: Outline) -> bool:
     return False
 
 
-def _is_made_for(target: ast.expr, site: Site) -> bool:
-    """Whether a name is given its value in each pass of the loop, and nothing but the clip reads it."""
+def _may_make_one(call: ast.Call, outline: Outline) -> bool:
+    name = last_name(call.func)
+    return name in _ONE_SHOT or (bool(name) and outline.has(rb"\bdef\s+%s\b" % name.encode()))
+
+
+def _may_be_walked_before(target: ast.expr, site: Site) -> bool:
+    """Whether something else may have walked a name, or the clip itself in the pass of a loop before."""
     if not isinstance(target, ast.Name):
-        return False
+        return True
+    function = site.function
     same = [node for node in walk(site.home) if isinstance(node, ast.Name) and node.id == target.id]
-    if len([node for node in same if isinstance(node.ctx, ast.Load)]) != 1:
-        return False
-    loop = next((n for n in site.above if isinstance(n, (ast.For, ast.AsyncFor, ast.While, ast.FunctionDef))), None)
-    made = [n.value for n in walk(loop) if isinstance(n, ast.Assign) and target.id in _bound(n)] if loop else []
+    is_bound = any(isinstance(node.ctx, ast.Store) for node in same)
+    is_parameter = function is not None and target.id in {
+        each.arg for each in walk(function.args) if isinstance(each, ast.arg)
+    }
+    if len([node for node in same if isinstance(node.ctx, ast.Load)]) != 1 or not (is_bound or is_parameter):
+        return True
+    return is_bound and not _is_made_for(target.id, site)
+
+
+def _is_made_for(name: str, site: Site) -> bool:
+    """Whether a name that only the clip reads is given its value in each pass of the loop, or there is no loop."""
+    around = [n for n in site.above if isinstance(n, (ast.For, ast.AsyncFor, ast.While, ast.FunctionDef, ast.Module))]
+    made = [n.value for n in walk(around[0]) if isinstance(n, ast.Assign) and name in _bound(n)] if around else []
     return bool(made) and not any(
         isinstance(each, (ast.Name, ast.Attribute)) for value in made for each in _chosen(value)
     )
@@ -176,8 +189,11 @@ def _chosen(value: ast.expr) -> list[ast.expr]:
     return [*_chosen(value.body), *_chosen(value.orelse)] if isinstance(value, ast.IfExp) else [value]
 
 
-def _may_change_gradients(node: ast.AST) -> bool:
-    """`for p in params: p.grad.mul_(…)`."""
-    if not isinstance(node, ast.For) or not isinstance(node.iter, ast.Name):
+_CHANGED = rb"\.grad\.[\w.()]*(?:mul|div|clamp|clip)\w*_\s*\("
+
+
+def _may_find_empty(node: ast.AST, outline: Outline) -> bool:
+    """`for p in params: p.grad.mul_(…)`, where `params` may be an iterator."""
+    if not isinstance(node, ast.For) or not isinstance(node.iter, ast.Name) or not isinstance(node.target, ast.Name):
         return False
-    return any(isinstance(below, ast.Attribute) and below.attr == "grad" for below in walk(node))
+    return _may_walk_iterator(node.iter, outline)

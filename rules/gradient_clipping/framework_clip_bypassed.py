@@ -81,11 +81,16 @@ _OWNS = {
 class FrameworkClipBypassed(Rule):
     code = "CLP210"
     name = "framework-clip-bypassed"
-    screen = (rb"clip_grad", rb"accelerator|deepspeed|abric|FullyShardedDataParallel|training_step")
+    screen = (
+        rb"clip_grad",
+        rb"accelerator|Accelerator|deepspeed|Fabric|FullyShardedDataParallel|LightningModule",
+    )
     why = "The trainer keeps the gradients in a shape of its own: what torch's clip sees is not what the step uses."
     advice = "Use the trainer's own clip."
 
     def candidate(self, outline: Outline) -> bool:
+        if not any(map(outline.has, (_SHARDED, _AUTOMATIC, _ENGINE))) and not _may_be_handed_loss(outline):
+            return False
         sites = outline.calls({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
         return any(site.receiver is None or site.root in outline.imported for site in sites)
 
@@ -116,3 +121,11 @@ def _fix(clip: BypassedClip) -> Fix | None:
     new = clip.instead[0][1]
     make = safe if clip.trainer == "Accelerate" and not new.endswith("_value_") else unsafe
     return make(f"Use `{new}`", *(Replace(code.node, text) for code, text in clip.instead))
+
+
+_SHARDED, _AUTOMATIC, _ENGINE = rb"FullyShardedDataParallel", rb"LightningModule", rb"deepspeed"
+
+
+def _may_be_handed_loss(outline: Outline) -> bool:
+    """Whether an accelerator or a Fabric may run the backward pass of a loss."""
+    return outline.has(rb"accelerator|Accelerator|Fabric") and outline.has(rb"\.\s*backward\s*\(\s*[^\s)]")

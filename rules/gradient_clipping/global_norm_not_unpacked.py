@@ -34,12 +34,14 @@ https://www.tensorflow.org/api_docs/python/tf/clip_by_global_norm
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, safe
 from clipcheck.finding import Finding
 from clipcheck.model.gradients import PairAsGradients
 from clipcheck.model.script import Script
+from clipcheck.outline import Outline, Site
 from clipcheck.rule import Rule, note
 
 
@@ -52,6 +54,9 @@ class GlobalNormNotUnpacked(Rule):
         "gives the first variable all gradients and the second the norm, which raises an error at the first step."
     )
     advice = "Unpack it: `clipped, norm = tf.clip_by_global_norm(...)`."
+
+    def candidate(self, outline: Outline) -> bool:
+        return not all(map(_is_taken_apart, outline.calls({"clip_by_global_norm"})))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for pair in script.all(PairAsGradients):
@@ -66,6 +71,13 @@ class GlobalNormNotUnpacked(Rule):
                     evidence=[note(pair.use, "used as the gradients here")],
                     fix=_fix(pair),
                 )
+
+
+def _is_taken_apart(site: Site) -> bool:
+    """`grads, norm = clip_by_global_norm(…)` and `clip_by_global_norm(…)[0]`."""
+    if isinstance(site.parent, ast.Subscript):
+        return True
+    return isinstance(site.parent, ast.Assign) and all(isinstance(t, ast.Tuple) for t in site.parent.targets)
 
 
 def _fix(pair: PairAsGradients) -> Fix | None:

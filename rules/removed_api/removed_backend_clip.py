@@ -29,8 +29,8 @@ Writes `keras.ops.clip` in its place, in the file's own import style, and rename
 before. Other functions of `keras.backend` are left alone.
 
 ## Not flagged
-`tensorflow.keras.backend.clip` and `tf_keras`, which still have it; names that an `if` or a `try` may import from
-there; files whose target is Keras 2.
+`tensorflow.keras.backend.clip` and `tf_keras`, which still have it, as the backends inside Keras do (`keras.src`);
+names that an `if` or a `try` may import from there; files whose target is Keras 2.
 
 ## Sources
 https://keras.io/guides/migrating_to_keras_3/
@@ -70,27 +70,25 @@ class RemovedBackendClip(Rule):
 
     def candidate(self, outline: Outline) -> bool:
         statements = [each for each in imports(outline) if _KERAS.search(each)]
-        brought = [each for each in statements if b"backend" in each]
-        if any(_BROUGHT.search(each) for each in brought):
+        if any(_BROUGHT.search(each) for each in statements):
             return True
-        names = {name.decode() for each in brought for name in _NAME.findall(each.partition(b"import")[2])}
-        modules = outline.aliases(frozenset({"backend", *names})) if statements else ()
-        return any(
-            outline.has(rb"(?<!self\.)\b%s\s*\.\s*(?:\w+\s*\.\s*)*clip\b" % module.encode()) for module in modules
-        )
+        if not statements or not outline.has(_CLIP):
+            return False
+        modules = outline.aliases(frozenset({"backend", *(name for each in statements for name in _modules(each))}))
+        return any(words[0] != "self" and not modules.isdisjoint(words) for words in _owners(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         if script.targets.keras_2:
             return
         imports = [i for i in script.all(ApiImport) if i.api == _API and not i.is_version_dependent]
-        imports = [i for i in imports if i.module.startswith("keras.")]
+        imports = [i for i in imports if _is_public(i.module)]
         by_import = {use.code: imported for imported in imports for use in imported.uses}
         for imported in imports:
             if not imported.uses:
                 message = f"`{imported.module}` has no `clip` in Keras 3"
                 yield self.finding(imported.original, message, why=_IMPORT_ERROR, fix=self.rewritten_import(imported))
         for use in script.all(ApiUse):
-            if use.api != _API or use.is_version_dependent or not all(o.startswith("keras.") for o in use.origins):
+            if use.api != _API or use.is_version_dependent or not all(map(_is_public, use.origins)):
                 continue
             message = f"`{use.code.words}` does not exist in Keras 3"
             brought = by_import.get(use.code)
@@ -122,6 +120,11 @@ class RemovedBackendClip(Rule):
         )
 
 
+def _is_public(name: str) -> bool:
+    """Whether a name is Keras's own for others: inside, in `keras.src`, the backends still have a `clip`."""
+    return name.startswith("keras.") and not name.startswith("keras.src.")
+
+
 def _renamed_keywords(call: Call | None) -> list[Edit]:
     """`keras.ops.clip` calls its bounds `x_min` and `x_max`."""
     arguments = call.arguments if call is not None else ()
@@ -130,3 +133,23 @@ def _renamed_keywords(call: Call | None) -> list[Edit]:
         for argument in arguments
         if argument.label is not None and argument.label.text in _KEYWORDS
     ]
+
+
+_CLIP = rb"\.\s*clip\b"
+_OWNER = re.compile(rb"(?:\w+\s*\.\s*)*\w+\s*\Z")
+_FAR = 200
+
+
+def _modules(statement: bytes) -> list[str]:
+    """What an import brings from within a backend, which may be a module again: `tensorflow_backend as K`."""
+    module, _, names = statement.partition(b"import")
+    is_within = b"backend" in (module if module.strip() else names)
+    return [name.decode() for name in _NAME.findall(names)] if is_within else []
+
+
+def _owners(outline: Outline) -> Iterator[list[str]]:
+    """The names that a `clip` is looked up by: `["keras", "backend"]`."""
+    for found in outline.finditer(_CLIP):
+        owner = _OWNER.search(outline.data, max(0, found.start() - _FAR), found.start())
+        if owner is not None:
+            yield [word.decode(errors="replace") for word in re.findall(rb"\w+", owner[0])]

@@ -80,7 +80,7 @@ from ._writing import entries, listed, take_kwargs
 class GetConfigMismatch(Rule):
     code = "CLP502"
     name = "get-config-mismatch"
-    screen = (rb"get_config", rb"keras", rb"onstraint|clip|clamp")
+    screen = (rb"get_config", rb"keras|tensorflow", rb"onstraint|clip|clamp")
     why = (
         "Keras calls the class with what `get_config` returned to load a saved model. A key that `__init__` does not "
         "take raises a TypeError then; a parameter that is left out silently comes back as its default."
@@ -269,8 +269,7 @@ def _are_unlike(config: Function, init: Function, class_: ast.ClassDef, outline:
         return True
     if not clips or init.args.vararg is not None:
         return False
-    takes_any = init.args.kwarg is not None
-    return bool(keys - names) if takes_any else bool(keys - names) or (merges and not _BASE_KEYS <= names | keys)
+    return bool(keys - names) or (merges and init.args.kwarg is None and bool(_BASE_KEYS - names - keys))
 
 
 def _takes_more(config: Function) -> bool:

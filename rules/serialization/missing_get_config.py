@@ -67,7 +67,7 @@ from ._writing import entries, listed, take_kwargs
 class MissingGetConfig(Rule):
     code = "CLP501"
     name = "missing-get-config"
-    screen = (rb"keras", rb"onstraint|clip|clamp", rb"__init__")
+    screen = (rb"keras|tensorflow", rb"onstraint|clip|clamp", rb"__init__")
     why = (
         "Keras saves a custom object as what `get_config` returns, and calls its class with that to load it. What is "
         "not in it comes back as the default, silently, or makes loading fail."

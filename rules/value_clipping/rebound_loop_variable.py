@@ -45,8 +45,8 @@ from clipcheck.edit import Fix, Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.model.rebindings import LoopRebinding
 from clipcheck.model.script import Script
-from clipcheck.outline import Outline
-from clipcheck.outline.shapes import loop_names, names_bound, value_clips
+from clipcheck.outline import Outline, Site
+from clipcheck.outline.shapes import is_surely_read, loop_names, names_bound, names_in, targets_of, value_clips
 from clipcheck.rule import Rule, note
 
 
@@ -61,7 +61,7 @@ class ReboundLoopVariable(Rule):
     advice = "Clip in place, assign to the element by its index, or build a new list."
 
     def candidate(self, outline: Outline) -> bool:
-        return any(names_bound(clip.site) & loop_names(clip.site) for clip in value_clips(outline) if not clip.in_place)
+        return any(_may_be_lost(clip.site) for clip in value_clips(outline) if not clip.in_place)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for rebinding in script.all(LoopRebinding):
@@ -78,3 +78,9 @@ def _fix(rebinding: LoopRebinding) -> Fix | None:
     if rebinding.remedy is None:
         return None
     return unsafe(f"Write `{rebinding.remedy.words}`", Replace(rebinding.remedy.replaces.node, rebinding.remedy.code))
+
+
+def _may_be_lost(site: Site) -> bool:
+    """Whether a clipped value may be bound to the variable of a loop, and nothing read it."""
+    own = names_in(*targets_of(site.statement))
+    return any(name not in own or not is_surely_read(site, name) for name in names_bound(site) & loop_names(site))

@@ -60,8 +60,8 @@ class ConstraintAsLayer(Rule):
     code = "CLP107"
     name = "constraint-as-layer"
     screen = (
-        rb"Constraint|NonNeg|MaxNorm|UnitNorm|non_neg|max_norm|unit_norm|nonneg|maxnorm|unitnorm",
         rb"keras",
+        rb"Constraint|NonNeg|MaxNorm|UnitNorm|non_neg|max_norm|unit_norm|nonneg|maxnorm|unitnorm",
         rb"layers|Sequential",
     )
     why = (

@@ -50,7 +50,13 @@ from clipcheck.rule import Rule, note
 class WeightClipRace(Rule):
     code = "CLP108"
     name = "weight-clip-race"
-    screen = (rb"minimize|apply_gradients", rb"clip", rb"\.run\s*\(")
+    screen = (
+        rb"minimize|apply_gradients",
+        rb"clip",
+        rb"assign|update",
+        rb"tensorflow|keras",
+        rb"\.\s*run\s*\(\s*[\w\[({]",
+    )
     why = (
         "A session starts everything that one `run` fetches at once, whatever its place in the list. The clip may come "
         "before the update, and the weights are then out of bounds until the next step."
