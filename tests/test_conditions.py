@@ -48,11 +48,73 @@ with amp.scale_loss(loss, optimizer) as scaled_loss:
 {}clip_grad_norm_(model.parameters(), 1.0)
 """
 APPLIED = "grads = tape.gradient(loss, variables)\n{}\noptimizer.apply_gradients(zip(grads, variables))\n"
+IMPORTS = "import numpy as np\nimport tensorflow as tf\nimport torch\n"
+CLIPPED = """
+import torch
+
+def clipped(x):
+    return torch.clamp(x, 0.0, {high})
+
+class Net(torch.nn.Module):
+    def forward(self, x, y):
+        {used}
+"""
+THRESHOLD = """
+import torch
+from torch import nn
+
+class Soft(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.{name} = {made}
+        self.squash = nn.Tanh()
+
+    def forward(self, x):
+        {used}
+"""
+MICRO = """
+with accelerator.accumulate(model):
+    accelerator.backward(loss)
+    {guard}
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+    accelerator.clip_grad_norm_({other}.parameters(), 1.0)
+    optimizer.step()
+"""
 
 
 @pytest.mark.parametrize(
     ("code", "source"),
     [
+        ("CLP206", "grads = tf.clip_by_global_norm(grads, 1.0)\n"),
+        ("CLP211", MICRO.format(guard="if accelerator.sync_gradients:", other="student")),
+        ("CLP302", IMPORTS + "for w in weights:\n    w = tf.clip_by_value(w, -1, 1)\n"),
+        ("CLP303", IMPORTS + "LOW, HIGH = 1, -1\ntorch.clamp(x, LOW, HIGH)\n"),
+        (
+            "CLP303",
+            "class A:\n    def __init__(self, low, c):\n        self.c = c\nA(0, 2)\ny.clip(self.c, -self.c - 1)\n",
+        ),
+        ("CLP303", "p.add_argument('--max-value', default=-1)\nx.clamp(0, args.max_value)\n"),
+        ("CLP303", IMPORTS + "for low, high in zip([1, 2], (0, 0)):\n    torch.clamp(x, low, high)\n"),
+        ("CLP305", CLIPPED.format(high="1 - 1e-8", used="return 1 / (1 - clipped(x))")),
+        ("CLP305", IMPORTS + "def guard(p, eps=1e-9):\n    return np.clip(p, eps, 1 - eps)\n"),
+        ("CLP306", CLIPPED.format(high="1.0", used="return -(y * clipped(x).log()).sum()")),
+        ("CLP306", CLIPPED.format(high="1.0", used="p = clipped(x).view(-1)\n        return torch.log(p[y])")),
+        ("CLP306", "from torch import log as ln\np = x.clamp(0, 1)\nloss = -ln(p)\n"),
+        ("CLP306", IMPORTS + "def nll(p):\n    return -torch.log(p)\nloss = nll(p=torch.clamp(x, 0, 1))\n"),
+        ("CLP306", "x.clamp_(0, 1)\nloss = torch.log(1 - x)\n"),
+        ("CLP307", "error = (target - q).clamp(-1, 1)\nloss = (error ** 2).mean()\nloss.backward()\n"),
+        ("CLP307", IMPORTS + "def delta():\n    return a - b\ne = torch.clamp(delta(), -c, c)\nloss = e * e\n"),
+        ("CLP308", THRESHOLD.format(name="t", made="nn.Parameter(x)", used="return x.clamp(0, self.t.item())")),
+        (
+            "CLP308",
+            THRESHOLD.format(name="t", made="nn.Parameter(x)", used="t = float(self.t)\n        return x.clamp(-t, t)"),
+        ),
+        ("CLP309", THRESHOLD.format(name="t", made="nn.Parameter(x)", used="return self.t * self.squash(x / self.t)")),
+        (
+            "CLP309",
+            THRESHOLD.format(name="t", made="nn.Parameter(x)", used="t = self.t\n        return x.clamp(-t, t)"),
+        ),
+        ("CLP309", THRESHOLD.format(name="limit", made="nn.Parameter(torch.tensor(6))", used="return x")),
         ("CLP501", LAYER.format(base="layers.Layer", clip="clip")),
         ("CLP501", "import keras\n\nBase = keras.layers.Layer\n" + LAYER.format(base="Base", clip="clip")),
         ("CLP501", "if True:\n" + LAYER.format(base="layers.Layer", clip="clip").replace("\n", "\n    ")),
@@ -91,6 +153,21 @@ def test_what_may_be_wrong_is_read(code: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("code", "source"),
     [
+        ("CLP206", "grads, norm = tf.clip_by_global_norm(grads, 1.0)\n"),
+        ("CLP211", MICRO.format(guard="if True:", other="student").replace("accumulate", "autocast")),
+        ("CLP302", "for w in weights:\n    w = tf.clip_by_value(w, -1, 1)\n    print(w)\n"),
+        ("CLP303", "LOW, HIGH = -1, 1\ntorch.clamp(x, LOW, HIGH)\n"),
+        ("CLP303", "def f(x, c=0.1):\n    return torch.clamp(x, -c, c)\n"),
+        ("CLP303", "limits = (0.0, float('inf'))\ntorch.clamp(x, limits[0], limits[1])\n"),
+        ("CLP305", CLIPPED.format(high="1", used="p = torch.clamp(x, 0, 1 - 1e-8)\n        return p + y")),
+        ("CLP306", CLIPPED.format(high="1.0", used="return torch.log(clipped(x) + 1e-6)")),
+        ("CLP306", "image = (image / 2 + 0.5).clamp(0, 1)\nself.check(image)\nlogger.info('saved')\n"),
+        ("CLP306", "p = torch.clamp(x, 1e-7, 1)\nloss = -torch.log(p)\n"),
+        ("CLP307", "error = (target - q).clamp(-1, 1)\nloss = huber(error) + (x ** 2).mean()\n"),
+        ("CLP308", THRESHOLD.format(name="t", made="nn.Parameter(x)", used="return x.clamp(0, self.t)")),
+        ("CLP308", THRESHOLD.format(name="t", made="nn.Parameter(x)", used="return x.clamp(0, x.max().item())")),
+        ("CLP309", THRESHOLD.format(name="t", made="nn.Parameter(x)", used="return self.squash(x / 8) + self.t")),
+        ("CLP309", THRESHOLD.format(name="t", made="nn.Parameter(torch.zeros(6))", used="return x.clamp(0, self.t)")),
         ("CLP501", LAYER.format(base="layers.Layer", clip="relu")),
         ("CLP501", LAYER.format(base="torch.nn.Module", clip="clip")),
         ("CLP501", LAYER.format(base="layers.Layer", clip="clip") + CONFIG.format(more="")),

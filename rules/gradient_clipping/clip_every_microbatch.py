@@ -74,8 +74,8 @@ class ClipEveryMicrobatch(Rule):
 
     def candidate(self, outline: Outline) -> bool:
         sites = gradient_clips(outline)
-        if outline.has(rb"\.accumulate\s*\(") and not any(map(_is_guarded, sites)):
-            return bool(sites)
+        if outline.has(rb"\.\s*accumulate\s*\(") and not all(map(_is_guarded, sites)):
+            return True
         return any(not precedes_step(site, outline) for site in sites)
 
     def check(self, script: Script) -> Iterator[Finding]:
