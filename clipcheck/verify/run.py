@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clipcheck.verify import child
+from clipcheck.verify import child, processes
 from clipcheck.verify.folder import JOB, OUTPUT, all_of
 from clipcheck.verify.job import Job
 from clipcheck.verify.record import Ended, Record
@@ -21,7 +19,10 @@ from clipcheck.verify.wire import dumps, record_from
 POLL = 0.05
 """Seconds between two looks at the child."""
 GRACE = 5.0
-"""Seconds that a child has to end after it was told to, and again after it was told a second time."""
+"""Seconds that a child has to end after it was told to, again after it was told a second time, and to run its exit
+handlers after it has left its record."""
+LAUNCHED_GRACE = 30.0
+"""The same where torchrun is between: it gives its own processes as long."""
 
 _CHILD = str(Path(next(iter(child.__path__))) / "__main__.py")
 
@@ -56,15 +57,8 @@ def run(
     folder = Path(job.folder)
     (folder / JOB).write_text(dumps(job), encoding="utf-8")
     start = time.monotonic()
-    with (folder / OUTPUT).open("wb") as output:
-        process = subprocess.Popen(
-            _command(python, folder, nproc),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    own = _Child(process, folder, nproc or 1)
+    process = processes.start(_command(python, folder, nproc), folder / OUTPUT)
+    own = _Child(process, folder, nproc)
     try:
         stopped = own.wait(start + timeout if timeout is not None else None, told)
     finally:
@@ -87,10 +81,11 @@ def _command(python: str, folder: Path, nproc: int | None) -> list[str]:
 class _Child:
     """The running child, with all that belongs to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path, ranks: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, nproc: int | None) -> None:
         self._process = process
         self._folder = folder
-        self._ranks = ranks
+        self._ranks = nproc or 1
+        self._grace = GRACE if nproc is None else LAUNCHED_GRACE
 
     def wait(self, deadline: float | None, told: Callable[[int], None]) -> Ended | None:
         """Until it ends, or has been told to end: then why it was."""
@@ -102,14 +97,14 @@ class _Child:
             stopped = Ended.INTERRUPTED
         with contextlib.suppress(KeyboardInterrupt):  # Pressed again: no more patience.
             for _ in range(2):
-                self._signal(signal.SIGINT)
-                if self._has_ended(time.monotonic() + GRACE):
+                self._each_group(processes.interrupt)
+                if self._has_ended(time.monotonic() + self._grace):
                     break
         return stopped
 
     def kill(self) -> None:
         """Whatever is left of it."""
-        self._signal(signal.SIGKILL)
+        self._each_group(processes.kill)
         self._process.wait()
 
     def _has_ended(self, deadline: float | None, told: Callable[[int], None] | None = None) -> bool:
@@ -125,7 +120,9 @@ class _Child:
                 told(self._updates())
             if recorded is None and len(all_of(self._folder, "record")) == self._ranks:
                 recorded = now
-            if recorded is not None and now > recorded + GRACE:  # It has said all, and hangs in its exit handlers.
+            if (
+                recorded is not None and now > recorded + self._grace
+            ):  # It has said all, and hangs in its exit handlers.
                 return True
             if deadline is not None and now > deadline:
                 return False
@@ -134,11 +131,9 @@ class _Child:
         counts = [path.read_text() for path in all_of(self._folder, "progress")]
         return min((int(count or 0) for count in counts), default=0)
 
-    def _signal(self, number: int) -> None:
+    def _each_group(self, what: Callable[[int], None]) -> None:
         for group in self._groups():
-            # It may be gone already. On macOS that is a PermissionError where its remains are not collected yet.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, number)
+            what(group)
 
     def _groups(self) -> Iterator[int]:
         """Its process group, and those that a launcher gave to its processes."""

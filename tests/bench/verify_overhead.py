@@ -1,14 +1,18 @@
 """What watching costs: training steps with and without the watcher, in turns in one process.
 
-    python -m tests.bench.verify_overhead [--device cuda] [--parameters 1e9]
+    python -m tests.bench.verify_overhead [--device cuda] [--parameters 1e9] [--keras torch tensorflow]
 
-On a GPU also one look at very many weights, beside a plain maximum over one tensor of that size.
+Keras' steps are run in turns of processes, on the backends that are named, instead of torch's. Without them, on a GPU
+also one look at very many weights, beside a plain maximum over one tensor of that size.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +30,7 @@ from clipcheck.verify.job import Job
 
 MODELS = (("4 x 16", 16, 50), ("4 x 256", 256, 10), ("4 x 1024", 1024, 1))
 """Name, width of the four layers, steps in a turn."""
+KERAS_TURNS = 3
 BATCH = 32
 TURNS = 60
 BOUND = 0.05
@@ -103,6 +108,22 @@ def step_times(width: int, steps: int, device: str) -> tuple[float, float, float
     return statistics.median(without), statistics.median(watched), statistics.median(again)
 
 
+def keras_step_times(width: int, steps: int, backend: str) -> tuple[float, float, float]:
+    """As `step_times`, of Keras."""
+    found: tuple[list[float], ...] = ([], [], [])
+    for _ in range(KERAS_TURNS):
+        for seconds, options in zip(found, ([], ["--watched"], []), strict=True):
+            seconds.append(_keras_seconds(width, max(10, steps), backend, options))
+    without, watched, again = map(statistics.median, found)
+    return without, watched, again
+
+
+def _keras_seconds(width: int, steps: int, backend: str, options: list[str]) -> float:
+    command = [sys.executable, "-m", "tests.bench.keras_steps", str(width), str(steps), *options]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return float(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout)
+
+
 def look_times(parameters: int, device: str) -> tuple[float, float, int]:
     """Seconds of one look at so many weights in layers, and of a plain maximum over one tensor; and their bytes."""
     width = 4096
@@ -140,17 +161,27 @@ def clock_of(device: str) -> Callable[[], float]:
     return clock
 
 
+def tell(name: str, without: float, watched: float, again: float) -> None:
+    both = (without + again) / 2
+    print(f"{name:>9}: {both * 1e3:8.3f} ms a step, watched {watched * 1e3:8.3f} ms: x{watched / both:.3f}", end="")
+    print(f" (the same twice: x{again / without:.3f})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--parameters", type=float, help="of the one look (a GPU: 1e9, a CPU: 1e8)")
+    parser.add_argument("--keras", nargs="+", default=[], metavar="BACKEND", help="steps of Keras on these backends")
     options = parser.parse_args()
+    for backend in options.keras:
+        print(f"Keras on {backend}")
+        for name, width, steps in MODELS:
+            tell(name, *keras_step_times(width, steps, backend))
+    if options.keras:
+        return
     print(f"torch {torch.__version__}, {options.device}, {torch.get_num_threads()} threads")
     for name, width, steps in MODELS:
-        without, watched, again = step_times(width, steps, options.device)
-        both = (without + again) / 2
-        print(f"{name:>9}: {both * 1e3:8.3f} ms a step, watched {watched * 1e3:8.3f} ms: x{watched / both:.3f}", end="")
-        print(f" (the same twice: x{again / without:.3f})")
+        tell(name, *step_times(width, steps, options.device))
     count = int(options.parameters or (1e9 if options.device == "cuda" else 1e8))
     look, whole, size = look_times(count, options.device)
     print(f"one look at {size / 4e6:.0f} million weights: {look * 1e3:.2f} ms, {size / look / 1e9:.1f} GB/s")

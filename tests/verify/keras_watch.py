@@ -28,9 +28,10 @@ class Watched:
     printed: list[str]
 
     def seen(self, subject: str) -> dict[str, Seen]:
-        """By the parameters' names without the model's."""
+        """By the parameters' names in their layers."""
         (number,) = [number for number, claim in enumerate(self.claims) if claim.subject == subject]
-        return {seen.name.removeprefix(f"{subject}."): seen for seen in self.record.seen if seen.claim == number}
+        seen = [seen for seen in self.record.seen if seen.claim == number]
+        return {".".join(one.name.split(".")[-2:]): one for one in seen}
 
 
 def watch_job(

@@ -304,8 +304,10 @@ def test_notes_hand_over_the_live_objects_and_their_bounds(claims, tmp_path: Pat
     seen = []
 
     class Session:
-        def bind(self, number, subject, low=None, high=None, norm=None):
-            seen.append((found[number].kind, subject, low, high, norm))
+        def note(self, number):
+            return lambda subject, low=None, high=None, norm=None: seen.append(
+                (found[number].kind, subject, low, high, norm)
+            )
 
     monkeypatch.setattr("builtins.__clipcheck__", Session(), raising=False)
     script = tmp_path / "train.py"

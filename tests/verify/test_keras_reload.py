@@ -57,6 +57,11 @@ def test_model_that_cannot_be_loaded_is_told_with_the_reason(reloaded: dict[str,
 
 
 @pytest.mark.frameworks
+def test_what_the_script_hands_over_when_it_loads_is_known(reloaded: dict[str, Seen]) -> None:
+    assert reloaded["handedover.keras: score.kernel"].violated_update is None
+
+
+@pytest.mark.frameworks
 def test_optimizer_that_forgets_its_bound_is_caught(reloaded: dict[str, Seen]) -> None:
     kernel = reloaded["projected.keras: score.kernel"]
     assert kernel.high == float(np.float32(0.1))

@@ -52,6 +52,7 @@ def claims() -> tuple[Claim, ...]:
         by_note(CRITICS, adam, "norm_clipped.optimizer", kind=Kind.GRADIENTS, norm=0.05, name="half the norm"),
         by_note(CRITICS, projected, "projected", 0.02, since=Since.USE),
         *(by_note(CRITICS, line, name, 0.01, since=Since.CLIP, after=False) for name, line in clips.items()),
+        by_note(CRITICS, "w.assign(ops.clip(w, -0.01, 0.01))", "w", 0.01, since=Since.CLIP, after=False),
         by_note(LOOPS, "critic = made()", "critic", 0.01, since=Since.CLIP),
     )
 
@@ -208,6 +209,15 @@ def test_clip_by_hand_holds_however_many_updates_come_before_it(run: Watched, su
     assert list(seen) == WEIGHTS
     assert not any(is_out(one) for one in seen.values())
     assert {(one.updates, one.looks) for one in seen.values()} == {(updates, 3)}
+
+
+@pytest.mark.parametrize(("subject", "model"), [("OnBatch", "on_batch"), ("w", "by_hand"), ("by_hand", "by_hand")])
+def test_weights_have_the_name_of_the_scripts_model_however_they_were_found(
+    run: Watched, subject: str, model: str
+) -> None:
+    (number,) = [number for number, claim in enumerate(run.claims) if claim.subject == subject]
+    names = [seen.name for seen in run.record.seen if seen.claim == number]
+    assert names == [f"{model}.{name}" for name in WEIGHTS]
 
 
 def test_clip_that_is_never_set_back_is_caught(run: Watched) -> None:

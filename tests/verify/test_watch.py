@@ -17,7 +17,7 @@ def bound(name: str, code: str) -> list[object]:
     code = dedent(code)
     (claim,) = claims_for([Wish(name, -1.0, 1.0)], "train.py", {"train.py": code})
     found: list[object] = []
-    session = SimpleNamespace(bind=lambda number, subject: found.append(subject))
+    session = SimpleNamespace(note=lambda number: found.append)
     exec(compiled(code, "train.py", [(0, note) for note in claim.notes]), {"__clipcheck__": session})
     return found
 

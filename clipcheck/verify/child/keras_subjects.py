@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -118,10 +119,32 @@ class Subjects:
             if constraint is None:
                 return None
             limits = limits_by(constraint, claim.constrained, limits)
-        name = _name_in(owner, variable, claim.subject)
+        name = self._name(owner, variable, claim.subject)
         if claim.parameters and not _matches(claim.parameters, name, claim.subject):
             return None
         return Weight(variable, name, _bounds(limits, variable))
+
+    def _name(self, owner: Any, variable: Any, spoken: str) -> str:
+        """The name of a variable behind that of its model: what the claim calls it, or the script."""
+        if owner is not None and not self._is_variable(owner):
+            return _name_in(owner, variable, spoken)
+        if owner is not None and (_UNNAMED.fullmatch(path_of(variable)) or _is_called(variable, spoken)):
+            return spoken
+        name, model = self._model_of(variable, spoken)
+        return _name_in(model, variable, name)
+
+    def _model_of(self, variable: Any, spoken: str) -> tuple[str, Any]:
+        """The script's global model that has a variable, and its name: the one that is spoken of, else the smallest.
+        None if there is none."""
+        identity = self._backend.identity(variable)
+        every = [(name, each, _weights_of(each)) for name, each in _globals() if issubclass(type(each), self._layer)]
+        homes = [home for home in every if any(self._backend.identity(own) == identity for own in home[2])]
+        name, model, _ = min(homes, key=lambda home: (home[0] != spoken, len(home[2])), default=(spoken, None, ()))
+        return name, model
+
+
+def _globals() -> list[tuple[str, Any]]:
+    return list(vars(sys.modules["__main__"]).items())
 
 
 def _optimizers(keras: ModuleType) -> Iterator[type]:
@@ -180,14 +203,15 @@ def own_path(variable: Any) -> str:
 
 
 def _name_in(owner: Any, variable: Any, spoken: str) -> str:
-    """The name of a variable behind what the script calls its model, or calls the variable itself."""
-    path = path_of(variable)
-    if owner is variable and (_UNNAMED.fullmatch(path) or _last(path) == _last(spoken)):
-        return spoken
-    own = getattr(owner, "name", None) if owner is not variable else None
-    inside = path.removeprefix(f"{own}.") if own else own_path(variable) if owner is None else path
+    """The name of a variable behind what its model is called. owner: the model, if it is known."""
+    own = getattr(owner, "name", None)
+    inside = path_of(variable).removeprefix(f"{own}.") if own else own_path(variable)
     inside = inside.removeprefix(f"{spoken}.")
     return f"{spoken}.{inside}" if " " not in spoken else inside
+
+
+def _is_called(variable: Any, spoken: str) -> bool:
+    return _last(path_of(variable)) == _last(spoken)
 
 
 def _last(path: str) -> str:

@@ -74,8 +74,12 @@ class Torch:
         return str(tensor.device)
 
     def extremes(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
-        lows, highs = zip(*[torch.aminmax(value.detach()) for value in values], strict=True)
-        return torch.cat([-_stacked(lows), _stacked(highs)])
+        row = torch.empty(2 * len(values), dtype=_wide(values), device=values[0].device)
+        lows, highs = row.view(2, -1).unbind()
+        for value, low, high in zip(values, lows.unbind(), highs.unbind(), strict=True):
+            _measure(value.detach(), low, high)
+        lows.neg_()
+        return row
 
     def gradients(self, gradients: Sequence[torch.Tensor]) -> torch.Tensor:
         dense = [(each._values() if each.is_sparse else each).detach() for each in gradients]
@@ -105,6 +109,16 @@ class Torch:
 
     def version(self) -> dict[str, str]:
         return {"torch": torch.__version__}
+
+
+def _measure(value: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> None:
+    """Put the extremes where they are to be. Where there is nothing to convert, nothing is allocated for them."""
+    if (value.dtype, value.device) == (low.dtype, low.device):
+        torch.aminmax(value, out=(low, high))
+    else:
+        lowest, highest = torch.aminmax(value)
+        low.copy_(lowest)
+        high.copy_(highest)
 
 
 def _stacked(scalars: Sequence[torch.Tensor]) -> torch.Tensor:

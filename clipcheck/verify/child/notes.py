@@ -61,9 +61,9 @@ def _binding(number: int, note: Note, line: int) -> ast.stmt:
     """The statement that binds a claim. What goes wrong in the user's expressions is not to be seen in the script."""
     bounds = {"low": note.low, "high": note.high, "norm": note.norm}
     keywords = "".join(f", {name}=({bound})" for name, bound in bounds.items() if bound is not None)
-    reach, bind = f"{SESSION}.reached.add({number})", f"{SESSION}.bind({number}, ({note.subject}){keywords})"
+    bind = f"{SESSION}.note({number})(({note.subject}){keywords})"
     try:
-        (statement,) = ast.parse(f"try:\n    {reach}\n    {bind}\nexcept Exception:\n    pass").body
+        (statement,) = ast.parse(f"try:\n    {bind}\nexcept Exception:\n    pass").body
     except (SyntaxError, ValueError):  # An expression that spans lines may not stand in parentheses with a comment.
         return ast.Pass(lineno=line, col_offset=0, end_lineno=line, end_col_offset=0)
     for node in ast.walk(statement):

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import math
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import CodeType
@@ -24,6 +26,8 @@ RATE = 1e3
 """The learning rate: an update that is out of any bounds."""
 SAID = 300
 """Characters of an error that are told."""
+_HANDING_OVER = {"load_model": 1, "custom_object_scope": 0, "CustomObjectScope": 0}
+"""By what objects are handed over with their names, and as which argument."""
 _REGISTERS = ("register_keras_serializable", "get_custom_objects")
 
 
@@ -45,8 +49,10 @@ def run(folder: Path) -> None:
 
     job = job_from((folder / JOB).read_text(encoding="utf-8"))
     script = Path(job.script)
-    define(job.code if job.code is not None else script.read_bytes(), script)
-    seen = tuple(found for kept in kept_models(folder) for found in _seen(kept, folder))
+    code = job.code if job.code is not None else script.read_bytes()
+    define(code, script)
+    objects = custom_objects(code)
+    seen = tuple(found for kept in kept_models(folder) for found in _seen(kept, folder, objects))
     record = Record(Ended.FINISHED, seen=seen, bound=(OWN_CLAIM,))
     (folder / RELOADED).write_text(dumps(record), encoding="utf-8")
 
@@ -63,6 +69,25 @@ def define(code: str | bytes, script: Path) -> None:
     for statement in definitions(ast.parse(code).body):
         with contextlib.suppress(Exception, SystemExit):
             exec(_compiled(statement, script), main)
+
+
+def custom_objects(code: str | bytes) -> dict[str, Any]:
+    """What a script hands over by name when it loads a model, as far as it is made of what it has defined."""
+    found: dict[str, Any] = {}
+    for call in (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)):
+        place = _HANDING_OVER.get(_called(call))
+        if place is None:
+            continue
+        named = [keyword.value for keyword in call.keywords if keyword.arg in ("custom_objects", "objects")]
+        for objects in (*call.args[place : place + 1], *named):
+            if _is_plain(objects):
+                with contextlib.suppress(Exception):  # It is not defined where only definitions were run.
+                    found.update(eval(ast.unparse(objects), sys.modules["__main__"].__dict__))
+    return found
+
+
+def _called(call: ast.Call) -> str:
+    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
 
 
 def _compiled(statement: ast.stmt, script: Path) -> CodeType:
@@ -110,13 +135,13 @@ def _registers(statement: ast.stmt) -> bool:
 # The models.
 
 
-def _seen(kept: Any, folder: Path) -> Iterator[Any]:
+def _seen(kept: Any, folder: Path, objects: dict[str, Any]) -> Iterator[Any]:
     from clipcheck.verify.child.keras_saving import SAVED
     from clipcheck.verify.record import Seen
 
     try:
         keras = import_module(kept.framework)
-        model = _load(keras, str(folder / SAVED / kept.file))
+        model = _load(keras, str(folder / SAVED / kept.file), objects)
         variables = list(model.weights)
         yield from [_kept(kept, weight, keras, variables[weight.index]) for weight in kept.weights if weight.probed]
         _train(keras, model)
@@ -125,12 +150,12 @@ def _seen(kept: Any, folder: Path) -> Iterator[Any]:
         yield Seen(OWN_CLAIM, kept.name, (), "", "", looks=1, error=_said(error))
 
 
-def _load(keras: Any, path: str) -> Any:
+def _load(keras: Any, path: str, objects: dict[str, Any]) -> Any:
     try:
-        return keras.models.load_model(path)
+        return keras.models.load_model(path, custom_objects=objects)
     except Exception as error:
         with contextlib.suppress(Exception):  # Its loss or its metrics, then: the model itself can be had.
-            return keras.models.load_model(path, compile=False)
+            return keras.models.load_model(path, custom_objects=objects, compile=False)
         raise error
 
 
@@ -166,44 +191,69 @@ def _like(keras: Any, variable: Any, numbers: Any) -> Any:
 
 def _kept(kept: Any, weight: Any, keras: Any, variable: Any) -> Any:
     """Whether a weight has kept its bounds."""
-    import numpy as np
-
-    from clipcheck.verify.child.keras_judge import rounded
-    from clipcheck.verify.child.keras_saving import as_numbers, device_of, probe
+    from clipcheck.verify.child.keras_looks import dtype_of
+    from clipcheck.verify.child.keras_saving import device_of
     from clipcheck.verify.record import Seen
 
-    dtype = str(getattr(variable.dtype, "name", variable.dtype))
-    if weight.probed is not None:
-        low, high = weight.probed
-        slack = 1e-4 * max(abs(low), abs(high))
-        constraint = getattr(variable, "constraint", None)
-        lowest, highest = probe(keras, constraint or (lambda numbers: numbers), variable, 0)
-        is_out = abs(lowest - low) > slack or abs(highest - high) > slack
-        if not is_out:
-            low, high = -np.inf, np.inf  # A norm: these are no bounds.
-    else:
-        bounds = rounded(weight.low, weight.high, dtype)
-        low, high = bounds.low, bounds.high
-        numbers = as_numbers(variable)
-        lowest, highest = float(numbers.min()), float(numbers.max())
-        is_out = not (lowest >= low and highest <= high)
+    found = _probed(weight.probed, keras, variable) if weight.probed is not None else _bounded(weight, variable)
     return Seen(
         OWN_CLAIM,
         f"{kept.name}: {weight.path}",
         tuple(variable.shape),
-        dtype,
+        dtype_of(variable),
         device_of(variable),
-        low=low if np.isfinite(low) else None,
-        high=high if np.isfinite(high) else None,
+        low=found.low,
+        high=found.high,
         updates=UPDATES,
         looks=1,
-        lowest=lowest,
-        highest=highest,
+        lowest=found.lowest,
+        highest=found.highest,
         extreme_update=UPDATES,
-        violated_update=UPDATES if is_out else None,
-        violated_value=(lowest if low - lowest > highest - high else highest) if is_out else None,
-        last_is_out=is_out,
+        violated_update=UPDATES if found.is_out else None,
+        violated_value=found.farther if found.is_out else None,
+        last_is_out=found.is_out,
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """low, high: the bounds, None on a side that is open."""
+
+    low: float | None
+    high: float | None
+    lowest: float
+    highest: float
+    is_out: bool
+
+    @property
+    def farther(self) -> float:
+        """The extreme that is farther out."""
+        below = -math.inf if self.low is None else self.low - self.lowest
+        above = -math.inf if self.high is None else self.highest - self.high
+        return self.lowest if below > above else self.highest
+
+
+def _probed(extremes: tuple[float, float], keras: Any, variable: Any) -> _Found:
+    """Whether a constraint still makes the same of the numbers that it was given when its model was saved."""
+    from clipcheck.verify.child.keras_saving import probe
+
+    constraint = getattr(variable, "constraint", None) or (lambda numbers: numbers)
+    now = probe(keras, constraint, variable, 0)
+    slack = 1e-4 * max(map(abs, extremes))
+    is_out = any(abs(one - other) > slack for one, other in zip(now, extremes, strict=True))
+    low, high = extremes if is_out else (None, None)  # A norm: these are no bounds.
+    return _Found(low, high, *now, is_out)
+
+
+def _bounded(weight: Any, variable: Any) -> _Found:
+    from clipcheck.verify.child.keras_judge import rounded
+    from clipcheck.verify.child.keras_looks import dtype_of
+    from clipcheck.verify.child.keras_saving import as_numbers
+
+    bounds, numbers = rounded(weight.low, weight.high, dtype_of(variable)), as_numbers(variable)
+    lowest, highest = float(numbers.min()), float(numbers.max())
+    low, high = (None if math.isinf(bound) else bound for bound in (bounds.low, bounds.high))
+    return _Found(low, high, lowest, highest, not (lowest >= bounds.low and highest <= bounds.high))
 
 
 if __name__ == "__main__":

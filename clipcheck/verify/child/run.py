@@ -30,6 +30,8 @@ TELL_EVERY = 0.1
 
 WATCHERS = {"torch": "torch_watcher", "keras": "keras_watcher", "tf_keras": "keras_watcher"}
 WITH_DATASETS = ("keras", "tf_keras", "torchvision")
+INTERRUPTS = [signal.Signals[name] for name in ("SIGINT", "SIGBREAK") if hasattr(signal, name)]
+"""What Ctrl-C, and on Windows Ctrl-Break, sends."""
 PROCESSES = "multiprocessing.process"
 
 
@@ -54,6 +56,7 @@ class Run:
         self._is_recorded = False
         self._is_interrupted = False
         self._next_word = 0.0
+        self._telling = threading.Lock()
         self._progress = os.open(of_rank(self._folder, "progress", self._rank), os.O_WRONLY | os.O_CREAT)
         self.session = Session(self._job, self._tell, lambda: self.leave(Ended.ENOUGH))
 
@@ -110,7 +113,8 @@ class Run:
             return
         self._is_recorded = True
         with contextlib.suppress(ValueError):  # It may not be the main thread.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for number in INTERRUPTS:
+                signal.signal(number, signal.SIG_IGN)
         if self._is_stopped:
             ended = Ended.ENOUGH if self.session.is_enough else Ended.INTERRUPTED
         self.session.is_at_end = ended is Ended.FINISHED
@@ -151,7 +155,9 @@ class Run:
         now = time.monotonic()
         if now >= self._next_word and os.getpid() == self._process:
             self._next_word = now + TELL_EVERY
-            os.pwrite(self._progress, b"%9d" % updates, 0)
+            with self._telling:
+                os.lseek(self._progress, 0, os.SEEK_SET)
+                os.write(self._progress, b"%9d" % updates)
 
     def _after_imports(self) -> dict[str, AfterImport]:
         wanted = {*WATCHERS, *(WITH_DATASETS if self._job.fake_data else ())}
@@ -183,7 +189,8 @@ class Run:
             self.session.failed(f"preparing {name}")
 
     def _catch_signals(self) -> None:
-        signal.signal(signal.SIGINT, self._on_interrupt)
+        for number in INTERRUPTS:
+            signal.signal(number, self._on_interrupt)
         signal.signal(signal.SIGTERM, self._on_end)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget_signals)

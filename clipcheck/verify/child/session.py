@@ -6,6 +6,7 @@ import math
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from clipcheck.verify.claim import Claim
@@ -79,8 +80,13 @@ class Session:
         self._told = told
         self._leave = leave
 
+    def note(self, number: int) -> Callable[..., None]:
+        """A note of a claim runs: it calls the result with what its expressions give, unless one of them fails."""
+        self.reached.add(number)
+        return partial(self.bind, number)
+
     def bind(self, number: int, subject: object, low: object = None, high: object = None, norm: object = None) -> None:
-        """A note of the script's: here is a live object of a claim, and these are its bounds.
+        """Here is a live object of a claim, and these are its bounds.
 
         low, high, norm: None where the bound is the one that the claim has.
         """

@@ -85,9 +85,10 @@ class Sheet:
         if self._lows is None:
             torch.stack(torch._foreach_norm(tensors, math.inf), out=self._highs[row])
         else:
-            lows, highs = zip(*[torch.aminmax(tensor) for tensor in tensors], strict=True)
-            torch.stack(lows, out=self._lows[row])
-            torch.stack(highs, out=self._highs[row])
+            # Nothing is allocated: that would make the script's own allocations dearer, far more than it costs itself.
+            places = zip(self._lows[row].unbind(), self._highs[row].unbind(), strict=True)
+            for tensor, place in zip(tensors, places, strict=True):
+                torch.aminmax(tensor, out=place)
 
     def note(self, values: torch.Tensor, bounds: Sequence[Bounds], label: int) -> None:
         """Take over what was measured elsewhere, in place of a look."""

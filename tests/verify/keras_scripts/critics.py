@@ -99,10 +99,10 @@ if keras.backend.backend() != "torch":
 tell("averaged", fit(compiled(made(Averaged(0.01), Averaged(0.01)), keras.optimizers.RMSprop(0.05, use_ema=True))))
 tell("half", fit(compiled(made(Half(0.01), Half(0.01), dtype="bfloat16"))))
 
-model = compiled(made(OnBatch(0.01), OnBatch(0.01)))
+on_batch = compiled(made(OnBatch(0.01), OnBatch(0.01)))
 for _ in range(3):
-    model.train_on_batch(X, Y)
-tell("on batch", model)
+    on_batch.train_on_batch(X, Y)
+tell("on batch", on_batch)
 
 model = compiled(made(NotFinite(0.01), NotFinite(0.01)), jit_compile=keras.backend.backend() != "torch")
 model.train_on_batch(X, Y)

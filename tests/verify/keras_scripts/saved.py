@@ -36,6 +36,10 @@ class Unregistered(Kept):
     pass
 
 
+class HandedOver(Kept):
+    pass
+
+
 @keras.saving.register_keras_serializable()
 class ProjectedSGD(keras.optimizers.SGD):
     def __init__(self, learning_rate=0.5, radius=1.0, **kwargs):
@@ -56,10 +60,11 @@ def trained(constraint, optimizer=None):
 
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
-    for constraint in (Kept(LIMIT), Forgotten(LIMIT), Unregistered(LIMIT)):
+    for constraint in (Kept(LIMIT), Forgotten(LIMIT), Unregistered(LIMIT), HandedOver(LIMIT)):
         model = trained(constraint)
         model.fit(X, Y, verbose=0)
         model.save(folder / f"{type(constraint).__name__.lower()}.keras")
+    keras.models.load_model(folder / "handedover.keras", custom_objects={"HandedOver": HandedOver})
     saving = keras.callbacks.ModelCheckpoint(str(folder / "checkpoint.keras"))
     trained(Kept(LIMIT)).fit(X, Y, verbose=0, callbacks=[saving])
     trained(Kept(LIMIT)).save(folder / "legacy.h5")
