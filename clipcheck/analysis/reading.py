@@ -52,6 +52,10 @@ class FileReading:
             self._read[read] = read(self)
         return cast(Fact, self._read[read])
 
+    def forget(self) -> None:
+        """Drop everything. The parts refer to this object, and would otherwise be left to the garbage collector."""
+        self.__dict__.clear()
+
     @cached_property
     def scopes(self) -> Scopes:
         return Scopes(self.tree)

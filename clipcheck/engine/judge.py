@@ -50,6 +50,7 @@ def judged(
             found += _findings(card.rule, script, document, source, suppressions)
         except Exception as error:
             problems.append(Problem(document.path, f"internal error in {card.code}: {_told(error)}"))
+    script.reading.forget()
     return found, problems
 
 

@@ -32,7 +32,9 @@ class Screens:
         """The rules that a file may concern, sorted by code."""
         left = list(self._by_bytes(outline))
         with without_collecting():
-            return tuple(sorted(card for card in left if _is_candidate(card, outline)))
+            found = tuple(sorted(card for card in left if _is_candidate(card, outline)))
+            outline.forget()
+        return found
 
     def _by_bytes(self, outline: Outline) -> Iterator[Card]:
         yield from self._always

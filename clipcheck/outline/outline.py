@@ -138,6 +138,10 @@ class Outline:
             self._kept[work] = work(self)
         return cast(T, self._kept[work])
 
+    def forget(self) -> None:
+        """Drop what was found out. What refers to this object too would otherwise be left to the garbage collector."""
+        self._kept.clear()
+
     def has(self, pattern: bytes, flags: int = 0) -> bool:
         """Whether a pattern is found somewhere in the bytes of the file."""
         key = (pattern, flags)

@@ -52,7 +52,7 @@ from clipcheck.rule import Rule, note
 
 _API = "keras.backend.clip"
 _IMPORT_ERROR = "Keras 3 has no tensor functions in `keras.backend` any more: the import raises an ImportError."
-_KERAS = re.compile(rb"(?:\bfrom|\bimport|,)\s+keras\b")
+_KERAS = re.compile(rb"(?:\bfrom|\bimport|,)\s+keras\b(?!\s*\.\s*src\b)")  # inside, it has a clip
 _BROUGHT = re.compile(rb"\bbackend\b.*\bimport\b.*(?:\bclip\b|\*)", re.DOTALL)
 _NAME = re.compile(rb"\b[A-Za-z_]\w*\b(?!\s*\.)")
 _KEYWORDS = {"min_value": "x_min", "max_value": "x_max"}
