@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from clipcheck.frameworks import CLIPS, GRADIENT_CLIPS, LAYERS, OPTIMIZERS
 from clipcheck.frameworks.keras import CONSTRAINTS
-from clipcheck.outline.outline import CannotTellError, Outline, last_name, walk
+from clipcheck.outline.outline import Outline, last_name, walk
+from clipcheck.outline.pieces import CannotTellError
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
+
+from clipcheck.outline.pieces import Piece, Pieces
 
 _PLAIN = re.compile(rb"(?:[\w =,:/\"'@<>!%&;~`|-]|\\[.(\[*])+")
-_METHOD = re.compile(rb"^([ \t]+)(?:async[ \t]+)?def\b", re.MULTILINE)
-_CLASS = re.compile(rb"(?:@[^\n]*\n|[ \t]*#[^\n]*\n|\s*\n)*class\s+(\w+)")
 _OPENS_DEFINITION = re.compile(rb"(?:def|class)[ \t]+\Z")
 _CALLED = re.compile(rb"(?:[\s\\)]|#[^\n]*\n)*\(")
 _RENAMED = re.compile(rb"\s+as\s+(\w+)")
@@ -26,18 +24,12 @@ _DOTTED = re.compile(rb"[\s\\(]*(?:\w+[\s\\]*\.[\s\\]*)*")
 _TARGET = re.compile(rb"([A-Za-z_]\w*)\s*(?::[^=\n]*)?\Z")
 _FAR = 400
 _UNDERSCORE = ord("_")
-_QUOTES = (b'"""', b"'''")
-_LONE_RETURN = rb"\r(?!\n)"
 _LAST_WORD = re.compile(rb"(\w+)[\])\s]*\Z")
 _IMPORTED = re.compile(rb"import\b\s*(\([^)]*\)|[^\n\\]*(?:\\\r?\n[^\n\\]*)*)")
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 
 
 T = TypeVar("T")
-
-
-class CannotTellError(Exception):
-    """The file cannot be judged from outside: it must be read."""
 
 
 class Site:
@@ -125,10 +117,7 @@ class Outline:
         self._words: dict[bytes, frozenset[str]] = {}
         self._calls: dict[tuple[frozenset[str], bytes], tuple[Site, ...]] = {}
         self._aliases: dict[frozenset[str], frozenset[str]] = {}
-        self._trees: dict[_Piece, ast.Module | None] = {}
-        self._whole: ast.Module | None = None
-        self._pieces: list[_Piece] | None = None
-        self._starts: list[int] = []
+        self._pieces = Pieces(data)
         self._imported: frozenset[str] | None = None
         self._kept: dict[Callable[..., Any], Any] = {}
 
@@ -219,9 +208,9 @@ class Outline:
         return sites
 
     def _sites(self, names: frozenset[str], near: bytes) -> Iterator[Site]:
-        places_of: dict[_Piece, set[int]] = {}
+        places_of: dict[Piece, set[int]] = {}
         for at in self.call_places(names):
-            places_of.setdefault(self._piece(at), set()).add(at)
+            places_of.setdefault(self._pieces.at(at), set()).add(at)
         for piece, places in places_of.items():
             if near and not _compiled(near).search(self.data, piece.start, piece.end):
                 continue
@@ -232,31 +221,20 @@ class Outline:
 
     def nodes_at(self, pattern: bytes) -> Iterator[ast.AST]:
         """The nodes that stand on the lines on which a pattern is found, or around them. Raises CannotTellError."""
-        places_of: dict[_Piece, set[int]] = {}
+        places_of: dict[Piece, set[int]] = {}
         for found in self.finditer(pattern):
-            places_of.setdefault(self._piece(found.start()), set()).update((found.start(), found.end() - 1))
+            places_of.setdefault(self._pieces.at(found.start()), set()).update((found.start(), found.end() - 1))
         for piece, places in places_of.items():
             yield from (node for node, _ in self._nodes_in(piece, places))
 
-    def _nodes_in(self, piece: _Piece, places: set[int]) -> Iterator[tuple[ast.AST, _Link]]:
+    def _nodes_in(self, piece: Piece, places: set[int]) -> Iterator[tuple[ast.AST, _Link]]:
         """The nodes on the lines of these places."""
-        tree, start, first = self._tree_around(piece)
+        tree, start, first = self._pieces.part(piece)
         return _nodes_on(tree, sorted({self.data.count(b"\n", start, at) + first for at in places}))
 
     def tree_at(self, at: int) -> ast.Module:
         """The smallest part around an offset that was parsed by itself. Raises CannotTellError."""
-        return self._tree_around(self._piece(at))[0]
-
-    def _tree_around(self, piece: _Piece) -> tuple[ast.Module, int, int]:
-        """The tree of a piece or, if it is no code by itself, of more; where that begins, and the number of its first
-        line in the tree."""
-        around: _Piece | None = piece
-        while around is not None:
-            tree = self._tree_of(around)
-            if tree is not None:
-                return tree, around.start, 2 if around.outer else 1
-            around = around.outer
-        return self.tree, 0, 1
+        return self._pieces.part(self._pieces.at(at)).tree
 
     def call_places(self, names: frozenset[str]) -> Iterator[int]:
         """Where a name, or another one that the file gives to it, stands before a parenthesis and is not defined."""
@@ -301,33 +279,10 @@ class Outline:
                     yield at, found.end()
                 at = data.find(stem, at + len(stem))
 
-    def _piece(self, at: int) -> _Piece:
-        """The method or top-level definition that an offset lies in (with the statements below it)."""
-        if self._pieces is None:
-            self._pieces = list(_pieces(self.data))
-            self._starts = [piece.start for piece in self._pieces]
-        return self._pieces[bisect_right(self._starts, at) - 1]
-
-    def _tree_of(self, piece: _Piece) -> ast.Module | None:
-        """The tree of a piece; None if it is no code by itself. A method has a class of one line above it."""
-        if piece not in self._trees:
-            code = self.data[piece.start : piece.end]
-            try:
-                self._trees[piece] = _parsed(self._head_of(piece.outer) + code if piece.outer else code)
-            except CannotTellError:
-                self._trees[piece] = None
-        return self._trees[piece]
-
-    def _head_of(self, piece: _Piece) -> bytes:
-        found = _CLASS.match(self.data, piece.start)
-        return b"class %s:\n" % (found[1] if found else b"_")
-
     @property
     def tree(self) -> ast.Module:
         """All of the file. Raises CannotTellError."""
-        if self._whole is None:
-            self._whole = _parsed(self.data)
-        return self._whole
+        return self._pieces.whole
 
 
 @lru_cache(maxsize=1024)
@@ -368,62 +323,11 @@ def _words(names: frozenset[str]) -> tuple[tuple[bytes, ...], re.Pattern[bytes]]
     return tuple(stem.encode() for stem in stems), re.compile(rb"(?:%s)\b" % "|".join(longest_first).encode())
 
 
-class _Piece(NamedTuple):
-    """A part of the bytes, and what it is a method of."""
-
-    start: int
-    end: int
-    outer: _Piece | None = None
-
-
-def _pieces(data: bytes) -> Iterator[_Piece]:
-    """Definitions on the top level, classes split into what comes before their methods, and these."""
-    for start, end in _split(data, _definitions(b""), 0, len(data)):
-        piece = _Piece(start, end)
-        method = _METHOD.search(data, start, end)
-        if method is None or not _CLASS.match(data, start):
-            yield piece
-            continue
-        inner = _split(data, _definitions(method[1]), start, end)
-        yield from (piece if len(inner) == 1 else _Piece(*part, piece if part[0] != start else None) for part in inner)
-
-
-def _split(data: bytes, definition: re.Pattern[bytes], start: int, end: int) -> list[tuple[int, int]]:
-    """The bytes before the first definition, and from each to the next: all in one where these may stand in a string.
-
-    Decorators belong to what they decorate.
-    """
-    starts = [start]
-    is_decorated = False
-    for found in definition.finditer(data, start, end):
-        if not is_decorated and found.start() > start:
-            starts.append(found.start())
-        is_decorated = found.group().endswith(b"@")
-    parts = list(pairwise([*starts, end]))
-    return [(start, end)] if any(data.count(quotes, *part) % 2 for quotes in _QUOTES for part in parts) else parts
-
-
 def _definitions_of(outline: Outline) -> dict[str, list[int]]:
     places: dict[str, list[int]] = {}
     for found in outline.finditer(rb"\b(?:def|class)\s+(\w+)"):
         places.setdefault(found[1].decode(), []).append(found.start())
     return places
-
-
-@lru_cache(maxsize=64)
-def _definitions(indent: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"^%s(?:(?:def|class|async[ \t]+def)\b|@)" % indent, re.MULTILINE)
-
-
-def _parsed(data: bytes) -> ast.Module:
-    if b"\r" in data and re.search(_LONE_RETURN, data):
-        raise CannotTellError  # lines are counted by their newlines here
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(data)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise CannotTellError from None
 
 
 def _nodes_on(tree: ast.Module, lines: list[int]) -> Iterator[tuple[ast.AST, _Link]]:

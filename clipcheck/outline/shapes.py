@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from clipcheck.frameworks import CLIPS, METHOD_CLIPS
 from clipcheck.frameworks.api import At, ClipValues
-from clipcheck.outline.constants import parts
+from clipcheck.outline.origins import parts
 from clipcheck.outline.outline import Outline, Site, last_name, walk
 
 _FUNCTIONS: dict[str, list[ClipValues]] = {}

@@ -7,7 +7,8 @@ import builtins
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clipcheck.outline.outline import CannotTellError, Outline, Site, last_name, walk
+from clipcheck.outline.outline import Outline, Site, last_name, walk
+from clipcheck.outline.pieces import CannotTellError
 from clipcheck.outline.shapes import Clip
 
 _MOST_STEPS = 400

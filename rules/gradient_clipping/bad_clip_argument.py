@@ -49,8 +49,9 @@ from clipcheck.model.code import Argument
 from clipcheck.model.script import Script
 from clipcheck.model.value import Constant, Items
 from clipcheck.outline import Outline, Site, last_name, walk
-from clipcheck.outline.constants import may_be, sources
+from clipcheck.outline.constants import may_be
 from clipcheck.outline.order import CLIPS_OF_GRADIENTS
+from clipcheck.outline.origins import sources
 from clipcheck.rule import Rule, note
 
 _TORCH_ADVICE = "Call `torch.nn.utils.clip_grad_norm_` or `clip_grad_value_` between `backward()` and `step()`."

@@ -52,7 +52,7 @@ from clipcheck.model.code import Call, Code
 from clipcheck.model.gradients import ExhaustedIterator
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, Site, last_name, walk
-from clipcheck.outline.constants import given
+from clipcheck.outline.origins import given
 from clipcheck.rule import Rule, note
 
 

@@ -48,8 +48,8 @@ from clipcheck.model.gradients import MisdirectedClip, NotParameters
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences, shown
 from clipcheck.outline import Outline, Site, last_name
-from clipcheck.outline.constants import given, parts
 from clipcheck.outline.order import gradient_clips, has_one_optimizer
+from clipcheck.outline.origins import given, parts
 from clipcheck.rule import Rule, note
 
 _SILENT = "Tensors that have no `.grad` of their own are left out without a word: nothing is clipped."

@@ -50,7 +50,8 @@ from clipcheck.frameworks.losses import KEEPING_ERRORS_BY_NAME, REDUCTIONS, SCAL
 from clipcheck.model.losses import ClampedLoss
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, last_name
-from clipcheck.outline.constants import given, may_be, numbers, sources
+from clipcheck.outline.constants import may_be, numbers
+from clipcheck.outline.origins import given, sources
 from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.outline.traces import Interest, becomes
 from clipcheck.rule import Rule, note

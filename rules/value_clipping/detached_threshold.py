@@ -53,7 +53,7 @@ from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.thresholds import DetachedThreshold
 from clipcheck.outline import Outline, last_name
-from clipcheck.outline.constants import learned, may_be_learned, parts_near
+from clipcheck.outline.origins import learned, may_be_learned, parts_near
 from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule, note
 

@@ -55,7 +55,8 @@ from clipcheck.model.code import Code
 from clipcheck.model.script import Script
 from clipcheck.model.thresholds import DividingThreshold, IntegerParameter, Learnable, MirroredThreshold
 from clipcheck.outline import Outline, Site, last_name, walk
-from clipcheck.outline.constants import learned, may_be, may_be_learned, parts_near
+from clipcheck.outline.constants import may_be
+from clipcheck.outline.origins import learned, may_be_learned, parts_near
 from clipcheck.outline.shapes import value_clips
 from clipcheck.rule import Rule, Severity, note
 
