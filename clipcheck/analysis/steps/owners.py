@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import libcst as cst
 
 from clipcheck.analysis.reading import FileReading
-from clipcheck.analysis.steps.keys import Env
+from clipcheck.analysis.steps.keys import Env, local
 from clipcheck.analysis.steps.recognize import Recognizer
 from clipcheck.frameworks import OPTIMIZERS
 from clipcheck.model.code import Call
@@ -105,9 +105,23 @@ def _only_instance(reading: FileReading, node: cst.CSTNode, body: cst.Module | c
     """The name in `body` of the object whose method `node` stands in, if the file makes just one of its class."""
     class_ = reading.class_of(node)
     makers = [call for call in reading.tree.all(cst.Call) if _makes(reading, call, class_)]
-    name = _assigned(reading, Call(makers[0], reading)) if len(makers) == 1 else None
-    is_there = name is not None and reading.function(makers[0]) in (None, body)
-    return name if is_there else None
+    if len(makers) != 1:
+        return None
+    name, function = _assigned(reading, Call(makers[0], reading)), reading.function(makers[0])
+    if name is None:
+        return _unnamed(reading, makers[0])
+    # In a helper such as `main`, it has the name that it has where the helper is run.
+    return name if function in (None, body) else local(function, name)
+
+
+def _unnamed(reading: FileReading, made: cst.Call) -> str | None:
+    """`Trainer(args).fit()`: an object without a name is the `self` of what is called on it."""
+    attribute = reading.parent(made)
+    if not isinstance(attribute, cst.Attribute):
+        return None
+    class_ = reading.values.local_class(reading.value(made))
+    method = reading.classes.method(class_, attribute.attr.value) if class_ is not None else None
+    return local(method, "self") if method is not None else None
 
 
 def _makes(reading: FileReading, call: cst.Call, class_: cst.ClassDef | None) -> bool:
