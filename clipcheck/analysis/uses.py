@@ -10,10 +10,11 @@ from clipcheck.analysis.guards import is_version_dependent
 from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.scopes import dotted_name
 from clipcheck.frameworks import WATCHED, canonical
+from clipcheck.frameworks.names import last_names
 from clipcheck.model.code import Call
 from clipcheck.model.uses import ApiImport, ApiUse
 
-_LAST = frozenset(name.rpartition(".")[2] for name in WATCHED)
+_LAST = last_names(WATCHED)
 
 
 def read_uses(reading: FileReading) -> Iterator[ApiUse]:

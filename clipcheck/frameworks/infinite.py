@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from clipcheck.frameworks.names import last_names
+
 LOGS = frozenset(
     "torch.log torch.log2 torch.log10 numpy.log numpy.log2 numpy.log10 tensorflow.log tensorflow.math.log "
     "keras.ops.log keras.ops.log2 keras.ops.log10 keras.backend.log theano.tensor.log jax.numpy.log math.log".split()
@@ -59,11 +61,7 @@ MANTISSA = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 """The bits that hold a number's digits, the hidden one included."""
 
 
-def _last(*names: frozenset[str]) -> frozenset[str]:
-    return frozenset(name.rpartition(".")[2] for some in names for name in some)
-
-
-LOGS_BY_NAME = _last(LOGS, LOG_METHODS, LOG1PS)
-INFINITE_BY_NAME = LOGS_BY_NAME | _last(AT_ONE, AT_ONE_METHODS, DIVISIONS, POWERS)
-KEEPING_BY_NAME = _last(DIVISIONS, POWERS, UNCHANGED, UNCHANGED_METHODS)
+LOGS_BY_NAME = last_names(LOGS, LOG_METHODS, LOG1PS)
+INFINITE_BY_NAME = LOGS_BY_NAME | last_names(AT_ONE, AT_ONE_METHODS, DIVISIONS, POWERS)
+KEEPING_BY_NAME = last_names(DIVISIONS, POWERS, UNCHANGED, UNCHANGED_METHODS)
 """By the last parts of their names: what may be infinite, and what hands zeros and ones on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from clipcheck.frameworks.names import last_names
+
 _LIBRARIES = ("torch", "tensorflow", "tensorflow.math", "keras.ops", "keras.backend", "theano.tensor", "jax.numpy")
 
 
@@ -46,10 +48,6 @@ SCALAR_LOSSES = frozenset(
 """The loss functions that return one number unless `reduction` is given."""
 
 
-def _by_name(*apis: frozenset[str]) -> frozenset[str]:
-    return frozenset(api.rpartition(".")[2] for some in apis for api in some)
-
-
-SQUARES_BY_NAME = _by_name(SQUARES, POWERS)
-KEEPING_ERRORS_BY_NAME = _by_name(REDUCTIONS, REDUCING_METHODS, LINEAR_METHODS)
+SQUARES_BY_NAME = last_names(SQUARES, POWERS)
+KEEPING_ERRORS_BY_NAME = last_names(REDUCTIONS, REDUCING_METHODS, LINEAR_METHODS)
 """By the last parts of their names: what squares an error, and what hands it on alone."""

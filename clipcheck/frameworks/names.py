@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # The first pattern that matches is rewritten, and then the next ones are tried on the result.
 _SAME: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -62,3 +63,8 @@ def canonical(name: str) -> str:
 def library_of(name: str) -> str:
     """The library of a canonical name: "torch", "keras", "tensorflow", "numpy", "theano", or its first part."""
     return name.split(".", 1)[0]
+
+
+def last_names(*apis: Iterable[str]) -> frozenset[str]:
+    """What functions and methods are called behind their last dot: "clamp" for "torch.clamp"."""
+    return frozenset(api.rpartition(".")[2] for some in apis for api in some)

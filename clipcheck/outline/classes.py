@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from clipcheck.frameworks import CLIPS, GRADIENT_CLIPS, LAYERS, OPTIMIZERS
 from clipcheck.frameworks.keras import CONSTRAINTS
+from clipcheck.frameworks.names import last_names
 from clipcheck.outline.outline import Outline, last_name, walk
 from clipcheck.outline.pieces import CannotTellError
 
@@ -30,9 +31,9 @@ _CONTINUED = re.compile(rb"\\\r?\n")
 _NAME = re.compile(rb"[A-Za-z_]\w*|\*")
 _GIVEN = rb"\b%s\s*(?::[^=\n]*)?=(?!=)[\s\\(]*([A-Za-z_][\w.]*)"
 _FAR = 300
-_CLIPS = frozenset(name.rpartition(".")[2] for name in (*CLIPS, *GRADIENT_CLIPS))
-_CONSTRAINTS = frozenset({"Constraint", *(name.rpartition(".")[2] for name in CONSTRAINTS)})
-_CLASSES = _CONSTRAINTS | {name.rpartition(".")[2] for name in (*LAYERS, *OPTIMIZERS)} | {"Layer"}
+_CLIPS = last_names(CLIPS, GRADIENT_CLIPS)
+_CONSTRAINTS = last_names(CONSTRAINTS, {"Constraint"})
+_CLASSES = _CONSTRAINTS | last_names(LAYERS, OPTIMIZERS, {"Layer"})
 
 
 class Piece:

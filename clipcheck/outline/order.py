@@ -6,10 +6,11 @@ import ast
 from collections.abc import Iterator
 
 from clipcheck.frameworks import GRADIENT_CLIPS
+from clipcheck.frameworks.names import last_names
 from clipcheck.outline.outline import Outline, Site, last_name, walk
 from clipcheck.outline.shapes import may_be_gradient, value_clips
 
-CLIPS_OF_GRADIENTS = frozenset({*(name.rpartition(".")[2] for name in GRADIENT_CLIPS), "clip_gradients"})
+CLIPS_OF_GRADIENTS = last_names(GRADIENT_CLIPS, {"clip_gradients"})
 _IN_PLACE = frozenset(
     {*(name.rpartition(".")[2] for name, api in GRADIENT_CLIPS.items() if api.in_place), "clip_gradients"}
 )

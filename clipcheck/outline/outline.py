@@ -10,7 +10,7 @@ import ast
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar, cast
 
 from clipcheck.outline.pieces import Piece, Pieces
@@ -118,7 +118,6 @@ class Outline:
         self._calls: dict[tuple[frozenset[str], bytes], tuple[Site, ...]] = {}
         self._aliases: dict[frozenset[str], frozenset[str]] = {}
         self._pieces = Pieces(data)
-        self._imported: frozenset[str] | None = None
         self._kept: dict[Callable[..., Any], Any] = {}
 
     def once(self, work: Callable[[Outline], T]) -> T:
@@ -169,12 +168,10 @@ class Outline:
     def finditer(self, pattern: bytes) -> Iterator[re.Match[bytes]]:
         return re.finditer(pattern, self.data)
 
-    @property
+    @cached_property
     def imported(self) -> frozenset[str]:
         """Every word that stands in an import: among them all names that imports bind."""
-        if self._imported is None:
-            self._imported = frozenset(self._words_of_imports())
-        return self._imported
+        return frozenset(self._words_of_imports())
 
     def _words_of_imports(self) -> Iterator[str]:
         at = self.data.find(b"import")

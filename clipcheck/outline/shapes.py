@@ -164,15 +164,11 @@ def rebound_name(site: Site) -> tuple[str, ast.expr] | None:
 def names_bound(site: Site) -> set[str]:
     """The names that the call's statement binds, or that are bound to one of these."""
     statement = site.statement
-    targets: list[ast.expr] = statement.targets if isinstance(statement, ast.Assign) else []
-    if isinstance(statement, ast.AugAssign):
-        targets = [statement.target]
-    bound = {target.id for target in targets if isinstance(target, ast.Name)}
+    bound = {target.id for target in targets_of(statement) if isinstance(target, ast.Name)}
     if bound and isinstance(statement, ast.Assign) and statement.value is site.call:
         for node in walk(site.home):
             if isinstance(node, (ast.Assign, ast.AugAssign)) and names_in(node.value) & bound:
-                others = node.targets if isinstance(node, ast.Assign) else [node.target]
-                bound = bound | {target.id for target in others if isinstance(target, ast.Name)}
+                bound = bound | {target.id for target in targets_of(node) if isinstance(target, ast.Name)}
     return bound
 
 
@@ -183,6 +179,7 @@ def loop_names(site: Site) -> set[str]:
 
 
 def targets_of(statement: ast.AST) -> list[ast.expr]:
+    """What an assignment assigns to; nothing for other statements."""
     if isinstance(statement, ast.Assign):
         return statement.targets
     return [statement.target] if isinstance(statement, (ast.AugAssign, ast.AnnAssign)) else []

@@ -44,6 +44,7 @@ from clipcheck.edit import AddArgument, DropArgument, Fix, NeedImport, Replace, 
 from clipcheck.finding import Finding
 from clipcheck.frameworks import OPTIMIZERS
 from clipcheck.frameworks.keras import CLIP_ARGUMENTS, MISSPELT_CLIP_ARGUMENTS
+from clipcheck.frameworks.names import last_names
 from clipcheck.model.bounds import ClipThreshold, CompileCall, LateSetting, OptimizerCall
 from clipcheck.model.code import Argument
 from clipcheck.model.script import Script
@@ -217,7 +218,7 @@ def _moved(compiled: CompileCall) -> Fix | None:
 
 _NAMES = frozenset({*CLIP_ARGUMENTS, *MISSPELT_CLIP_ARGUMENTS})
 _ARGUMENT = rb"\b(?:%s)\s*=(?!=)" % "|".join(sorted(_NAMES)).encode()
-_OPTIMIZERS = frozenset(name.rpartition(".")[2] for name in OPTIMIZERS)
+_OPTIMIZERS = last_names(OPTIMIZERS)
 _TRAINS = rb"\.\s*(?:fit|train_on_batch|fit_generator)\b|on_(?:epoch|batch|train_batch)_end"
 
 

@@ -47,6 +47,7 @@ from itertools import pairwise
 from clipcheck.edit import Edit, Fix, NeedImport, Replace, safe, unsafe
 from clipcheck.finding import Finding
 from clipcheck.frameworks.keras import CONSTRAINTS
+from clipcheck.frameworks.names import last_names
 from clipcheck.model.script import Script
 from clipcheck.model.slow_clips import NumpyInGraph
 from clipcheck.outline import Outline, Site, last_name, walk
@@ -104,7 +105,7 @@ _LEAVES = rb"\.\s*numpy\s*\("
 _KEPT_OUT = frozenset({"detach", "cpu", "data", "numpy", "clone"})
 _TRACING, _LAYER = frozenset({"function"}), frozenset({"Lambda"})
 _METHODS = frozenset({"call", "forward", "train_step", "test_step"})
-_CALLED = frozenset({"Loss", "Constraint", *(name.rpartition(".")[2] for name in CONSTRAINTS)})
+_CALLED = last_names(CONSTRAINTS, {"Loss", "Constraint"})
 
 
 def _numpy_clip(outline: Outline) -> bytes:

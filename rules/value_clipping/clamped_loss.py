@@ -47,6 +47,7 @@ from collections.abc import Iterator
 from clipcheck.edit import Fix, NeedImport, Remove, Replace, unsafe
 from clipcheck.finding import Finding
 from clipcheck.frameworks.losses import KEEPING_ERRORS_BY_NAME, REDUCTIONS, SCALAR_LOSSES, SQUARES_BY_NAME
+from clipcheck.frameworks.names import last_names
 from clipcheck.model.losses import ClampedLoss
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, last_name
@@ -108,8 +109,8 @@ _ERROR = re.compile(r"(?i)td|err|residual")
 _SQUARE = rb"\*\*|pow|square|sqr"
 _PRODUCT = rb"\b([\w.]+)\s*\*\s*\1\b"
 _SQUARED = Interest(SQUARES_BY_NAME | {"append"}, KEEPING_ERRORS_BY_NAME, squares=True)
-_LOSSES = frozenset(name.rpartition(".")[2] for name in SCALAR_LOSSES)
-_SUMS = frozenset(name.rpartition(".")[2] for name in REDUCTIONS)
+_LOSSES = last_names(SCALAR_LOSSES)
+_SUMS = last_names(REDUCTIONS)
 
 
 def _may_be_clipped_loss(clip: Clip, outline: Outline) -> bool:

@@ -48,6 +48,7 @@ from collections.abc import Iterator
 from clipcheck.edit import Fix, NeedImport, Replace, safe
 from clipcheck.finding import Finding
 from clipcheck.frameworks.keras import CONSTRAINTS
+from clipcheck.frameworks.names import last_names
 from clipcheck.model.code import Call
 from clipcheck.model.constraint_uses import MisplacedConstraint
 from clipcheck.model.script import Script
@@ -103,7 +104,7 @@ class ConstraintAsLayer(Rule):
 
 
 _MODULES = frozenset({"constraints"})
-_CONSTRAINTS = frozenset(name.rpartition(".")[2] for name in CONSTRAINTS)
+_CONSTRAINTS = last_names(CONSTRAINTS)
 
 
 def _may_be_missing(site: Site, outline: Outline) -> bool:
