@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.applicability import Applicability
 
 
-@dataclass(frozen=True, order=True)
-class Position:
+class Position(Struct, frozen=True, order=True):
     """A place in a file: row and column count from 1, the column in characters.
 
     In a notebook, `cell` counts the code cells' positions among all cells from 1, and the row is the one in the cell.
@@ -19,24 +18,21 @@ class Position:
     cell: int | None = None
 
 
-@dataclass(frozen=True, order=True)
-class Span:
+class Span(Struct, frozen=True, order=True):
     """From `start` up to and without `end`."""
 
     start: Position
     end: Position
 
 
-@dataclass(frozen=True)
-class TextEdit:
+class TextEdit(Struct, frozen=True):
     """Replace what stands in `span` by `content`."""
 
     span: Span
     content: str
 
 
-@dataclass(frozen=True)
-class FixText:
+class FixText(Struct, frozen=True):
     """A fix as text edits, none of which overlap, in the order of the file."""
 
     message: str
@@ -44,16 +40,14 @@ class FixText:
     edits: tuple[TextEdit, ...]
 
 
-@dataclass(frozen=True)
-class NoteText:
+class NoteText(Struct, frozen=True):
     """A piece of evidence: where, and what it tells."""
 
     span: Span
     words: str
 
 
-@dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One finding in one file, ready to be reported. See `clipcheck.finding.Finding` for the texts' meaning."""
 
     path: str
@@ -71,8 +65,7 @@ class Diagnostic:
         return (self.path, self.span.start.cell or 0, self.span, self.code)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What kept clipcheck from doing its job on a file: not readable, not parsable, or an error of our own."""
 
     path: str

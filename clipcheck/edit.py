@@ -6,8 +6,9 @@ An edit is data. New code is given as source text, because that is what a reader
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from clipcheck.applicability import Applicability
 
@@ -15,32 +16,28 @@ if TYPE_CHECKING:
     import libcst as cst
 
 
-@dataclass(frozen=True)
-class Replace:
+class Replace(Struct, frozen=True):
     """Replace an expression, an argument or a whole statement by `code`."""
 
     node: cst.CSTNode
     code: str
 
 
-@dataclass(frozen=True)
-class InsertBefore:
+class InsertBefore(Struct, frozen=True):
     """Put the lines of `code`, written without indentation, before the statement that `node` stands in."""
 
     node: cst.CSTNode
     code: str
 
 
-@dataclass(frozen=True)
-class InsertAfter:
+class InsertAfter(Struct, frozen=True):
     """Put the lines of `code`, written without indentation, after the statement that `node` stands in."""
 
     node: cst.CSTNode
     code: str
 
 
-@dataclass(frozen=True)
-class MoveBefore:
+class MoveBefore(Struct, frozen=True):
     """Move the statement that `node` stands in before the one that `target` stands in, and into its block.
 
     The comment right above it comes along. `lead` are lines, written without indentation, to put in front of it.
@@ -51,8 +48,7 @@ class MoveBefore:
     lead: str = ""
 
 
-@dataclass(frozen=True)
-class MoveAfter:
+class MoveAfter(Struct, frozen=True):
     """Move the statement that `node` stands in behind the one that `target` stands in, and into its block.
 
     The comment right above it comes along. `lead` are lines, written without indentation, to put in front of it.
@@ -63,87 +59,76 @@ class MoveAfter:
     lead: str = ""
 
 
-@dataclass(frozen=True)
-class PutUnder:
+class PutUnder(Struct, frozen=True):
     """Put the statement that `node` stands in under a line that opens a block (``if sync:``)."""
 
     node: cst.CSTNode
     header: str
 
 
-@dataclass(frozen=True)
-class AppendToBody:
+class AppendToBody(Struct, frozen=True):
     """Put the lines of `code`, written without indentation, at the end of the body of a class or function."""
 
     node: cst.ClassDef | cst.FunctionDef
     code: str
 
 
-@dataclass(frozen=True)
-class Remove:
+class Remove(Struct, frozen=True):
     """Remove the statement that `node` stands in; `pass` takes its place where the block would be left empty."""
 
     node: cst.CSTNode
 
 
-@dataclass(frozen=True)
-class AddArgument:
+class AddArgument(Struct, frozen=True):
     """Add `code` (``name=value``) as the last argument of a call, in the layout that the call already has."""
 
     call: cst.Call
     code: str
 
 
-@dataclass(frozen=True)
-class DropArgument:
+class DropArgument(Struct, frozen=True):
     """Remove one argument of a call together with its comma."""
 
     call: cst.Call
     argument: cst.Arg
 
 
-@dataclass(frozen=True)
-class AddParameter:
+class AddParameter(Struct, frozen=True):
     """Add `code` (``**kwargs``) as the last parameter of a function, in the layout that its head already has."""
 
     node: cst.FunctionDef
     code: str
 
 
-@dataclass(frozen=True)
-class AddEntry:
+class AddEntry(Struct, frozen=True):
     """Add `code` (``"key": value``) as the last entry of a dict display, in the layout that it already has."""
 
     display: cst.Dict
     code: str
 
 
-@dataclass(frozen=True)
-class DropEntry:
+class DropEntry(Struct, frozen=True):
     """Remove one entry of a dict display together with its comma."""
 
     display: cst.Dict
     entry: cst.BaseDictElement
 
 
-@dataclass(frozen=True)
-class AddDecorator:
+class AddDecorator(Struct, frozen=True):
     """Decorate a class or function with ``@code``."""
 
     node: cst.ClassDef | cst.FunctionDef
     code: str
 
 
-@dataclass(frozen=True)
-class NeedImport:
+class NeedImport(Struct, frozen=True):
     """Make sure that the module holds ``import module`` or, with a name, ``from module import name``."""
 
     module: str
     name: str | None = None
 
 
-@dataclass(frozen=True)
-class NeedDefinition:
+class NeedDefinition(Struct, frozen=True):
     """Make sure that the module holds the class or function `name`; `code` is put after the imports if it does not."""
 
     name: str
@@ -170,8 +155,7 @@ Edit: TypeAlias = (
 )
 
 
-@dataclass(frozen=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """Edits that belong together: all of them are applied, or none.
 
     `message` says in one line what the fix does, as an order ("Replace `K.clip` with `keras.ops.clip`").

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from clipcheck.edit import Fix
 
@@ -11,16 +12,14 @@ if TYPE_CHECKING:
     import libcst as cst
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """A piece of evidence: a place in the user's code, and what it tells us."""
 
     node: cst.CSTNode
     words: str
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One misuse.
 
     `message` is one sentence with the user's own names that says what is wrong. `why` tells somebody who did not know

@@ -6,10 +6,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from clipcheck.source.gitignore import InvalidPatternError, Patterns, check_pattern
 
@@ -23,8 +24,7 @@ class SettingsError(Exception):
     """Settings that cannot be read. The message names the file and the key."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The settings of one run. `select` is None where nothing was selected, so that the rules on by default run."""
 
     select: tuple[str, ...] | None = None

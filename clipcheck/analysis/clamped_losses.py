@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import libcst as cst
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.huber import huber
@@ -170,8 +171,7 @@ def _last_name(reading: FileReading, node: cst.CSTNode) -> str:
     return (reading.dotted(node) or "").rpartition(".")[2]
 
 
-@dataclass(frozen=True)
-class _At:
+class _At(Struct, frozen=True):
     """An expression on the way. is_reduced: a sum or mean has been taken since the clip."""
 
     node: cst.CSTNode

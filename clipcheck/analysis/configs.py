@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import libcst as cst
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clipcheck.analysis.scopes import Kind, parameters
 from clipcheck.model.classes import Config, ConfigKey
@@ -40,8 +41,7 @@ def read_config(reading: FileReading, class_: cst.ClassDef) -> Config | None:
     )
 
 
-@dataclass
-class _Entries:
+class _Entries(Struct):
     """What is known of a dict. `displays`, `calls`: where keys of its own are written down."""
 
     keys: dict[str, ConfigKey] = field(default_factory=dict)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.scopes import Binding, Kind, parameters
@@ -38,8 +38,7 @@ _Wanted: TypeAlias = Callable[[cst.BaseExpression], bool]
 _GREATER, _LESS = (cst.GreaterThan, cst.GreaterThanEqual), (cst.LessThan, cst.LessThanEqual)
 
 
-@dataclass(frozen=True)
-class _Scalar:
+class _Scalar(Struct, frozen=True):
     """One number clipped: the expression, and its bounds."""
 
     value: cst.BaseExpression

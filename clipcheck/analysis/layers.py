@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import libcst as cst
+from msgspec import Struct, field
 
 from clipcheck.analysis.scopes import Binding, Kind
 from clipcheck.frameworks import LAYERS
@@ -34,8 +34,7 @@ _SWITCHES = {
 """The arguments by which a layer goes without one of its weights."""
 
 
-@dataclass
-class LayerSet:
+class LayerSet(Struct):
     """The layers found so far; `is_complete` while nothing was met that may hide others."""
 
     layers: dict[cst.Call, NetworkLayer] = field(default_factory=dict)

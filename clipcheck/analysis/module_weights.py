@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck.frameworks.torch import PARAMETERS
 from clipcheck.model.clips import ValueClip
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _SAME = frozenset({"data"})
 
 
-@dataclass(frozen=True)
-class _Member:
+class _Member(Struct, frozen=True):
     """`critic.fc1.weight`: the model, its part, and the parameter."""
 
     clip: ValueClip

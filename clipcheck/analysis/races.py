@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.scopes import Kind
@@ -29,8 +29,7 @@ def read_clip_races(reading: FileReading) -> Iterator[ClipRace]:
             yield race
 
 
-@dataclass(frozen=True)
-class _Op:
+class _Op(Struct, frozen=True):
     """Something that a session can run: the call that makes it, and what stands for the variables that it changes."""
 
     made: cst.Call

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
 import libcst as cst
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clipcheck.analysis.tree import Tree
 
@@ -39,8 +40,7 @@ class Kind(enum.Enum):
     """`except … as`, `del`, match captures: a binding of unknown value."""
 
 
-@dataclass(frozen=True, eq=False)
-class Binding:
+class Binding(Struct, frozen=True, eq=False):
     """One place where a name gets a value.
 
     node: the name's own node. value: the expression that is bound, iterated, entered, or the parameter's default.
@@ -57,8 +57,7 @@ class Binding:
     imported: str | None = None
 
 
-@dataclass(eq=False)
-class Scope:
+class Scope(Struct, eq=False):
     """A module, function, class, lambda or comprehension, and the names bound in it."""
 
     node: ScopeNode

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import libcst as cst
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.reading import FileReading
@@ -55,8 +56,7 @@ def _number(bound: object) -> float | None:
     return getattr(bound, "number", None)
 
 
-@dataclass(frozen=True)
-class _At:
+class _At(Struct, frozen=True):
     """An expression on the way: the clipped value itself, its complement `1 - p`, or the negative of either."""
 
     node: cst.CSTNode

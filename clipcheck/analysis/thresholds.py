@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.learnables import Learnables
@@ -42,8 +42,7 @@ _NOT_TRAINING = frozenset("__init__ build reset_parameters get_config extra_repr
 _TENSOR_MAKERS = frozenset({"torch.tensor", "torch.as_tensor", "torch.full"})
 
 
-@dataclass(frozen=True)
-class _Detached:
+class _Detached(Struct, frozen=True):
     """Where a bound loses a learnable: `node` is `self.alpha.item()`, `kept` is `self.alpha`.
 
     direct: nothing but a sign stands between the bound and the node. alias: the name that carries it to the bound.

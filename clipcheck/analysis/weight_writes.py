@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.reading import FileReading
@@ -50,15 +50,13 @@ def read_weight_writes(reading: FileReading) -> Iterator[WeightWrite]:
         )
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(Struct, frozen=True):
     way: str
     source: Code
     written: Code
 
 
-@dataclass(frozen=True)
-class _Model:
+class _Model(Struct, frozen=True):
     """The model that an expression belongs to; the loop over its layers, if there is one."""
 
     code: Code

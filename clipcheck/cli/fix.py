@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from clipcheck.cli.options import Choices, Effort, choices, effort, output_format, quiet
 from clipcheck.cli.output import complain, complain_of, write, write_bytes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from msgspec import Struct
 
 Decorator = TypeVar("Decorator", bound=Callable[..., Any])
 
@@ -17,8 +17,7 @@ FORMAT_NAMES = ["full", "concise", "json", "github"]
 """The keys of `clipcheck.report.FORMATS`, without importing it for `--help`."""
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """Which files, which settings, which rules: what the user said on the command line."""
 
     paths: tuple[str, ...] = (".",)
@@ -75,8 +74,7 @@ output_format = click.option(
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print findings and errors, and nothing else.")
 
 
-@dataclass(frozen=True)
-class Effort:
+class Effort(Struct, frozen=True):
     """How the work is done. What is found does not depend on it."""
 
     jobs: int | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.engine.cards import Card
 
@@ -15,8 +16,7 @@ _SECTION = re.compile(r"^## (?P<title>.+?)$\n(?P<text>.*?)(?=^## |\Z)", re.MULTI
 _APPLICABILITY = re.compile(r"\b(un)?safe\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     """What can be told of a rule without a finding at hand."""
 
     code: str

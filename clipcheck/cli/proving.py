@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.cli.output import complain
 from clipcheck.cli.running import Running, run_script
@@ -16,8 +16,7 @@ from clipcheck.verify.trial import Options, claims_in
 from clipcheck.verify.verdict import Ruling
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """What became of a file.
 
     result: of its fixes, which are not in it where they were not proved. ruling: on the run of its fixed version, None

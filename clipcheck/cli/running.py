@@ -7,10 +7,10 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from clipcheck.source.document import Document
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 UPDATES = 200
 
 
-@dataclass(frozen=True)
-class Running:
+class Running(Struct, frozen=True):
     """How long a script is run, and on which data.
 
     updates: of what is watched, 0 for no limit. timeout: in seconds, None for none. seed: of the random data.
@@ -50,7 +49,7 @@ def running(command: Callable[..., None]) -> Callable[..., None]:
 def check_wanted(context: click.Context, is_wanted: bool, by: str) -> None:
     """Raises UsageError where one of the options is given, and nothing is to be run."""
     for option in context.command.params:
-        if option.name in Running.__dataclass_fields__ and not is_wanted:
+        if option.name in Running.__struct_fields__ and not is_wanted:
             source = context.get_parameter_source(option.name)
             if source is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"'{option.opts[0]}' needs '{by}'.")

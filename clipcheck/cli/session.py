@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.cli.options import Choices, Effort
 from clipcheck.cli.output import complain, text_width
@@ -35,8 +36,7 @@ class CannotStartError(click.ClickException):
         complain(self.message)
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(Struct, frozen=True, dict=True):
     """One run of a command."""
 
     chosen: Choices

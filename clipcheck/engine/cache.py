@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -237,7 +236,7 @@ def _last_change(stamp: str) -> int:
 
 def _key(settings: Settings, cards: Iterable[Card]) -> str:
     """A name for all that results depend on, except for the files themselves."""
-    chosen = [getattr(settings, field.name) for field in fields(settings) if field.name not in _IRRELEVANT]
+    chosen = [getattr(settings, name) for name in settings.__struct_fields__ if name not in _IRRELEVANT]
     if settings.per_file_ignores:
         chosen.append(settings.root)
     code = [_code_of(package) for package in ("clipcheck", "libcst", *settings.rule_packs)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Diagnostic, Position, Problem
@@ -19,8 +20,7 @@ from clipcheck.source.text import TextChange
 _ROUNDS = 50
 
 
-@dataclass(frozen=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """How many findings of one rule were fixed."""
 
     code: str
@@ -28,8 +28,7 @@ class Fixed:
     count: int
 
 
-@dataclass(frozen=True)
-class Dropped:
+class Dropped(Struct, frozen=True):
     """A fix that was not applied, and why."""
 
     code: str
@@ -37,8 +36,7 @@ class Dropped:
     reason: str
 
 
-@dataclass(frozen=True)
-class FixResult:
+class FixResult(Struct, frozen=True):
     """A file before and after its fixes, and what is left in it.
 
     The documents are None where there was nothing to read: the file could not be, or has nothing that a rule looks for.
@@ -57,8 +55,7 @@ class FixResult:
         return self.before is not None and self.document is not None and self.before.code != self.document.code
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(Struct, frozen=True):
     """A document and what was found in it."""
 
     document: Document

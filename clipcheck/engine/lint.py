@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from clipcheck.diagnostic import Diagnostic, Problem
 from clipcheck.engine.cards import Card
@@ -26,16 +27,14 @@ _UNUSED_SUPPRESSION = "CLP001"
 """The rule that the engine itself judges: it alone knows what was silenced."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """What was found in one file or in many, in the order in which it is reported, and what could not be done."""
 
     diagnostics: tuple[Diagnostic, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """A diagnostic with its fix as changes of the text; `refusal` says why there is none although the rule has one."""
 
     diagnostic: Diagnostic
@@ -43,8 +42,7 @@ class Found:
     refusal: str | None = None
 
 
-@dataclass(frozen=True)
-class Examination:
+class Examination(Struct, frozen=True):
     """All that was found in one file, sorted."""
 
     found: tuple[Found, ...] = ()
@@ -55,8 +53,7 @@ class Examination:
         return tuple(found.diagnostic for found in self.found)
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A file in which there may be findings: its text, and the rules that it may concern."""
 
     document: Document

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from clipcheck.diagnostic import Diagnostic, Problem
 from clipcheck.engine.cache import digest_of
@@ -19,8 +20,7 @@ from clipcheck.source.errors import SourceError
 T = TypeVar("T", bound="Result | FixResult")
 
 
-@dataclass(frozen=True)
-class Done(Generic[T]):
+class Done(Struct, Generic[T], frozen=True):
     """A file that was worked on, and the digest of the bytes that were."""
 
     path: str
@@ -28,8 +28,7 @@ class Done(Generic[T]):
     result: T
 
 
-@dataclass(frozen=True)
-class Work(Generic[T]):
+class Work(Struct, Generic[T], frozen=True):
     """What is done with each file. It is sent to other processes, so it is plain data."""
 
     rules: tuple[Card, ...]
@@ -66,7 +65,7 @@ class Work(Generic[T]):
         raise NotImplementedError
 
 
-class Lint(Work[Result]):
+class Lint(Work[Result], frozen=True):
     @classmethod
     def of(cls, rules: Sequence[Card], settings: Settings, parsed: Iterable[str | os.PathLike[str]]) -> Lint:
         return cls(tuple(rules), settings, frozenset(os.fspath(path) for path in parsed))
@@ -84,8 +83,7 @@ class Lint(Work[Result]):
         return None if result.problems else result.diagnostics
 
 
-@dataclass(frozen=True)
-class Fix(Work[FixResult]):
+class Fix(Work[FixResult], frozen=True):
     unsafe: bool
 
     @classmethod

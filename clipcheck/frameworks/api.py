@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class At:
+class At(Struct, frozen=True):
     """Where a call takes an argument: its position (None: by keyword only) and the keywords it goes by."""
 
     position: int | None
     keywords: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ClipValues:
+class ClipValues(Struct, frozen=True):
     """A function that bounds values from both sides.
 
     For a method, `value` is None: what is clipped is the receiver. `in_place` functions change it and also return it;
@@ -31,8 +29,7 @@ class ClipValues:
     """The keyword that names a place for the result: `out`."""
 
 
-@dataclass(frozen=True)
-class ClipGradients:
+class ClipGradients(Struct, frozen=True):
     """A function that bounds gradients. `by` is "value", "norm" or "global norm".
 
     `target` is what is clipped: parameters whose `.grad` changes in place, or gradients that are returned.
@@ -45,8 +42,7 @@ class ClipGradients:
     in_place: bool
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A Keras layer that owns weights: the constraint argument of each of its trainable weights."""
 
     constraints: tuple[str, ...]
@@ -55,16 +51,14 @@ class Layer:
     """It owns trainable weights that no argument can constrain."""
 
 
-@dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Struct, frozen=True):
     """An optimizer class. `parameters` is where the constructor takes what it is to update (None: Keras)."""
 
     library: str
     parameters: At | None = None
 
 
-@dataclass(frozen=True)
-class Differentiation:
+class Differentiation(Struct, frozen=True):
     """A call that returns gradients: where it takes the loss, and what the loss is differentiated by."""
 
     loss: At

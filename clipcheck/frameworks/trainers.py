@@ -6,11 +6,11 @@ As the source of accelerate 1.15, lightning 2.6, deepspeed 0.19, transformers 5.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Trainer:
+class Trainer(Struct, frozen=True):
     """A kind of object that owns the gradients of a training step.
 
     makers: the calls that make one. part: which part of what the maker returns it is, where that is a tuple.
@@ -78,8 +78,7 @@ DEEPSPEED_SETTINGS = frozenset("fp16 bf16 bfloat16 amp torch_autocast zero_optim
 """The entries of a DeepSpeed configuration of which one must be there for the engine to keep gradients to itself."""
 
 
-@dataclass(frozen=True)
-class ClippingTrainer:
+class ClippingTrainer(Struct, frozen=True):
     """A trainer that clips by itself before its step, if it is told to.
 
     configured: the calls that tell it, with which argument. classes: the classes whose `hooks` it runs before it

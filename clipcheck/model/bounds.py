@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Argument, Call, Code
 
 
-@dataclass(frozen=True)
-class OptimizerCall:
+class OptimizerCall(Struct, frozen=True):
     """A call that makes an optimizer.
 
     library: "keras" or "torch". is_legacy: it is one of the legacy Keras optimizers, which follow other rules.
@@ -27,8 +26,7 @@ class OptimizerCall:
     misspelt: tuple[tuple[Argument, str | None], ...]
 
 
-@dataclass(frozen=True)
-class ClipThreshold:
+class ClipThreshold(Struct, frozen=True):
     """The argument that bounds gradients: of a Keras optimizer, or of a function that clips gradients.
 
     by: "value", "norm" or "global norm". is_given_here: the number stands in the call itself.
@@ -43,8 +41,7 @@ class ClipThreshold:
     is_weighed: bool
 
 
-@dataclass(frozen=True)
-class CompileCall:
+class CompileCall(Struct, frozen=True):
     """A `compile` of a Keras model that is given clip arguments, which belong to its optimizer.
 
     optimizer: the expression that stands for the optimizer there. made: the one call that makes it, if that is known
@@ -59,8 +56,7 @@ class CompileCall:
     by_name: str | None
 
 
-@dataclass(frozen=True)
-class LateSetting:
+class LateSetting(Struct, frozen=True):
     """`optimizer.clipvalue = …` after training began. began: the call that began it, or the callback's method."""
 
     target: Code

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code
 
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     import libcst as cst
 
 
-@dataclass(frozen=True)
-class InitParameter:
+class InitParameter(Struct, frozen=True):
     """A parameter of `__init__`.
 
     attribute: the attribute of `self` that keeps what is given, where it is kept as it is or as a plain number.
@@ -44,8 +44,7 @@ class InitParameter:
         return f"{self.getter}.serialize({kept})" if self.getter else kept
 
 
-@dataclass(frozen=True)
-class Init:
+class Init(Struct, frozen=True):
     """The `__init__` that makes a class's objects. `parameters` are those by name, without `self`.
 
     code: its name, where it is defined.
@@ -79,8 +78,7 @@ class Init:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
 
-@dataclass(frozen=True)
-class ConfigKey:
+class ConfigKey(Struct, frozen=True):
     """A key that `get_config` returns. `sure`: on every path. `own`: it is put in by the class itself, not by a base.
 
     code: the entry. value: the expression. written: the string that names it, if one does. entry: the element where it
@@ -106,8 +104,7 @@ class ConfigKey:
         return last if first == "self" and last.isidentifier() else None
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Struct, frozen=True):
     """What `get_config` returns.
 
     code: the method's name, where it is defined.
@@ -135,8 +132,7 @@ class Config:
         return next((key for key in self.keys if key.name == name), None)
 
 
-@dataclass(frozen=True)
-class CustomClass:
+class CustomClass(Struct, frozen=True):
     """A custom Keras constraint, layer or optimizer of the file.
 
     code: its name, where it is defined.

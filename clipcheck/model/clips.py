@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code, Spelling, brief
 from clipcheck.model.value import Constant, Tensor
@@ -21,8 +22,7 @@ class Fate(enum.Enum):
     """It is bound to a local name that nothing reads afterwards."""
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """One bound of a clip: the expression, and its number where that is known."""
 
     code: Code
@@ -53,8 +53,7 @@ class Bound:
         return re.fullmatch(r"(?!None$)[^\W\d]\w*(\.\w+)*", self.code.text) is not None
 
 
-@dataclass(frozen=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     """How a clip whose result is lost must be written to change what it clips.
 
     `replaces` is what `code` stands in for: the call, or the whole statement.
@@ -69,8 +68,7 @@ class Remedy:
         return brief(self.code)
 
 
-@dataclass(frozen=True)
-class ValueClip:
+class ValueClip(Struct, frozen=True):
     """A call that bounds values.
 
     library: "torch", "numpy", "tensorflow", "keras", "theano", "jax".
@@ -112,8 +110,7 @@ class ValueClip:
         return value if isinstance(value, Tensor) else None
 
 
-@dataclass(frozen=True)
-class HalfOpenClip:
+class HalfOpenClip(Struct, frozen=True):
     """A clip between zero and the largest number there is: what `relu` does.
 
     relu: the same in one word, as this file would write it ("tf.nn.relu(x)"), or None where that is not certain.
@@ -123,8 +120,7 @@ class HalfOpenClip:
     relu: Spelling | None
 
 
-@dataclass(frozen=True)
-class OneSidedClip:
+class OneSidedClip(Struct, frozen=True):
     """A clip that bounds from one side only what needs both.
 
     at: the call or assignment. subject: what is clipped. is_upper: whether the bound that is there is the upper one.

@@ -6,8 +6,9 @@ Rules hold `Code` and ask it; they never look at the tree's own classes. Everyth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from clipcheck.model.value import Constant, Value
 
@@ -57,8 +58,7 @@ class Reading(Protocol):
     def may_move(self, statement: cst.CSTNode, target: cst.CSTNode, *, for_it: bool = False) -> bool: ...
 
 
-@dataclass(frozen=True)
-class Spelling:
+class Spelling(Struct, frozen=True):
     """How to write an API's name in this file: the text, and the imports that must be there for it.
 
     Each import is (module, name) for ``from module import name``, or (module, None) for ``import module``.
@@ -68,8 +68,7 @@ class Spelling:
     imports: tuple[tuple[str, str | None], ...] = ()
 
 
-@dataclass(frozen=True, repr=False)
-class Code:
+class Code(Struct, frozen=True):
     """A node and the reading of the file it stands in. Two are equal when they are the same place."""
 
     node: cst.CSTNode
@@ -239,8 +238,7 @@ class Code:
         return None if node is None else self.at(node)
 
 
-@dataclass(frozen=True, repr=False)
-class Argument(Code):
+class Argument(Code, frozen=True):
     """One argument of a call; `node` is the tree's Arg, `value_code` the expression that is handed over."""
 
     node: cst.Arg
@@ -266,8 +264,7 @@ class Argument(Code):
         return self.at(self.node.value)
 
 
-@dataclass(frozen=True, repr=False)
-class Call(Code):
+class Call(Code, frozen=True):
     """A call: what is called, and with what."""
 
     node: cst.Call

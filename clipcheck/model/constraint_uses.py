@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Argument, Call, Code
 
 
-@dataclass(frozen=True)
-class MisplacedConstraint:
+class MisplacedConstraint(Struct, frozen=True):
     """A constraint that is used as a layer, or taken from `keras.layers`.
 
     constraint: its class, such as "NonNeg". is_missing: it is taken from `keras.layers`, where it does not exist.
@@ -23,8 +22,7 @@ class MisplacedConstraint:
     argument: Argument | None = None
 
 
-@dataclass(frozen=True)
-class UnappliedConstraint:
+class UnappliedConstraint(Struct, frozen=True):
     """A constraint of a layer that nothing applies.
 
     way: "late" (set as an attribute after the layer is built), "by hand" (the weights are updated past the optimizer),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Argument, Call, Code
 from clipcheck.model.networks import Network, NetworkLayer, Training
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """A place that tells that a model is a WGAN critic, and how: "a Wasserstein loss".
 
     kind: "loss", "iterations", "name", "words", "bound" or "optimizer". Comments are evidence, never proof.
@@ -20,8 +19,7 @@ class Evidence:
     words: str
 
 
-@dataclass(frozen=True)
-class GradientBound:
+class GradientBound(Struct, frozen=True):
     """Something that bounds the gradients of a model.
 
     call: the optimizer's call, `clip_grad_value_(…)`, or `tf.clip_by_value(…)` on gradients. argument: the optimizer's
@@ -54,8 +52,7 @@ class GradientBound:
         return self.argument.words if self.argument is not None else self.call.callee.words.rpartition(".")[2]
 
 
-@dataclass(frozen=True)
-class GradientClippedCritic:
+class GradientClippedCritic(Struct, frozen=True):
     """A critic that is meant to have bounded weights, while only its gradients are bounded.
 
     others: the further bounds on the gradients of the same critic by the same call or optimizer.
@@ -72,8 +69,7 @@ class GradientClippedCritic:
         return self.bound.model.words
 
 
-@dataclass(frozen=True)
-class ClippingConstraint:
+class ClippingConstraint(Struct, frozen=True):
     """A Keras constraint class of the file that clips every weight to a symmetric interval.
 
     takes_bound: its one parameter is the bound. fixed_bound: the bound that it has where it takes none.
@@ -88,8 +84,7 @@ class ClippingConstraint:
         return f"{self.name}({bound})" if self.takes_bound else f"{self.name}()"
 
 
-@dataclass(frozen=True)
-class UnboundWeights:
+class UnboundWeights(Struct, frozen=True):
     """A Keras critic some of whose layers have constraints that clip, while other weights of it have none.
 
     given: one of the constraints, as it is given. layers: those with weights that are not bounded.
@@ -101,8 +96,7 @@ class UnboundWeights:
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True)
-class ConstraintClass:
+class ConstraintClass(Struct, frozen=True):
     """A constraint argument that is given the class where an object belongs.
 
     needed: the class cannot be made without a bound. made: how the file makes objects of it elsewhere, if it does.
@@ -115,8 +109,7 @@ class ConstraintClass:
     evidence: tuple[Evidence, ...] | None
 
 
-@dataclass(frozen=True)
-class PartialWeightClip:
+class PartialWeightClip(Struct, frozen=True):
     """A clip of only some of a critic's weights, done by hand.
 
     at: the clip. model: what the critic is called, if it is an object of its own. bounded, left_out: which weights are

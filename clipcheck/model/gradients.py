@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code
 
 
-@dataclass(frozen=True)
-class Rewrite:
+class Rewrite(Struct, frozen=True):
     """New code for a place."""
 
     place: Code
     code: str
 
 
-@dataclass(frozen=True)
-class ExhaustedIterator:
+class ExhaustedIterator(Struct, frozen=True):
     """An iterator over parameters that can be walked once, and is walked again when nothing is left in it.
 
     makers: the expressions that make it. is_argument: they are what calls hand over to a helper that walks it twice.
@@ -38,8 +37,7 @@ class ExhaustedIterator:
         return self.walker in self.empty
 
 
-@dataclass(frozen=True)
-class UnusedGradientClip:
+class UnusedGradientClip(Struct, frozen=True):
     """Gradients are clipped, and then the unclipped ones are applied.
 
     clip: the call or comprehension that clips. clipped: the name that the clipped gradients get, if they get one.
@@ -53,8 +51,7 @@ class UnusedGradientClip:
     remedy: Rewrite | None
 
 
-@dataclass(frozen=True)
-class PairAsGradients:
+class PairAsGradients(Struct, frozen=True):
     """The (gradients, norm) pair of `tf.clip_by_global_norm` is used as if it were the gradients.
 
     use: where. name: what the pair is bound to, if it is. remedy: how to unpack it, where that is certain.
@@ -66,8 +63,7 @@ class PairAsGradients:
     remedy: Rewrite | None
 
 
-@dataclass(frozen=True)
-class ClipOfNone:
+class ClipOfNone(Struct, frozen=True):
     """A clip of one gradient after the other that raises where one of them is None, and probably one is.
 
     clip: the call. gradient: the loop's variable. unreached: the variables that the loss does not reach.
@@ -97,8 +93,7 @@ class NotParameters(enum.Enum):
     WRONG_KEY = "wrong key"
 
 
-@dataclass(frozen=True)
-class MisdirectedClip:
+class MisdirectedClip(Struct, frozen=True):
     """A call that clips gradients is given something else than parameters.
 
     what: the part of the target that is wrong. remedy: how to hand over the parameters, where that is certain.
@@ -112,8 +107,7 @@ class MisdirectedClip:
     remedy: Rewrite | None
 
 
-@dataclass(frozen=True)
-class ClippedTwice:
+class ClippedTwice(Struct, frozen=True):
     """Gradients that are clipped once more. first: the clip, or the argument that asks for one, that comes first;
     second: the other one. of: who makes the one that is asked for by an argument ("the optimizer", "the trainer")."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code
 
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     import libcst as cst
 
 
-@dataclass(frozen=True)
-class InPlaceHookClip:
+class InPlaceHookClip(Struct, frozen=True):
     """A gradient that is clipped or rescaled in place inside a hook.
 
     at: the clip, a call or an augmented assignment. gradient: the hook's own name for the gradient, or an expression

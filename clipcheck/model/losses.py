@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.clips import ValueClip
 from clipcheck.model.code import Code, Spelling
 
 
-@dataclass(frozen=True)
-class Huber:
+class Huber(Struct, frozen=True):
     """The Huber loss that a clipped and squared error stands for.
 
     replaces: the mean of the square. code: the same within the bounds, and linear outside. obsolete: statements that
@@ -21,8 +20,7 @@ class Huber:
     obsolete: tuple[Code, ...] = ()
 
 
-@dataclass(frozen=True)
-class ClampedLoss:
+class ClampedLoss(Struct, frozen=True):
     """A clip through which a loss is differentiated.
 
     clip: the clip. square: where the clipped value is squared, if it is an error and not a loss. used: where the

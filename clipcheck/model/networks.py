@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.model.code import Argument, Call, Code
 
 
-@dataclass(frozen=True)
-class NetworkLayer:
+class NetworkLayer(Struct, frozen=True):
     """One layer of a network: the call that makes it.
 
     api: its canonical name ("keras.layers.Dense", "torch.nn.Conv2d").
@@ -41,8 +41,7 @@ class NetworkLayer:
         return bool(self.constrainable) or self.unconstrainable
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(Struct, frozen=True):
     """What trains a network.
 
     at: the call that ties optimizer and network together: `critic.compile(…)`, `optimizer.apply_gradients(…)`,
@@ -58,8 +57,7 @@ class Training:
     loss: Code | None = None
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(Struct, frozen=True):
     """A model: a Keras model or a torch module.
 
     framework: "keras" or "torch". made: the call that makes it; for the class seen from within, the class.

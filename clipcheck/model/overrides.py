@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code
 
 
-@dataclass(frozen=True)
-class ClippingOverride:
+class ClippingOverride(Struct, frozen=True):
     """A method such as `get_updates` that clips gradients.
 
     kind: what the class is: "optimizer", "layer", "model" or "module". clip: the clip inside.
@@ -38,8 +37,7 @@ class ClippingOverride:
     bound: Code | None
 
 
-@dataclass(frozen=True)
-class ApplyShape:
+class ApplyShape(Struct, frozen=True):
     """What has to change for `get_gradients` to become `apply`.
 
     parameters: those for the loss and for the parameters. asked: the statement that asks the base for the gradients.
@@ -52,8 +50,7 @@ class ApplyShape:
     returned: Code
 
 
-@dataclass(frozen=True)
-class Wrapping:
+class Wrapping(Struct, frozen=True):
     """`ClippedOptimizer(Adam(1e-3))`: the whole call, and the call inside."""
 
     whole: Call

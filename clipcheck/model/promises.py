@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from clipcheck.model.code import Code
 
@@ -27,8 +28,7 @@ class When(enum.Enum):
     """From the first update on, when the weights are used next."""
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """Bounds as numbers, None on a side that is open or not known. norm: a bound on the norm of everything together."""
 
     low: float | None = None
@@ -36,8 +36,7 @@ class Interval:
     norm: float | None = None
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """The same bounds as expressions that do nothing when they are evaluated, None where there is none."""
 
     low: str | None = None
@@ -45,8 +44,7 @@ class Written:
     norm: str | None = None
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """A statement beside which an object has a name. after: behind the statement. subject: the expression of it there.
     bounds: expressions that hold there."""
 
@@ -56,8 +54,7 @@ class Spot:
     bounds: Written = field(default_factory=Written)
 
 
-@dataclass(frozen=True)
-class Promise:
+class Promise(Struct, frozen=True):
     """One thing that is to stay within bounds.
 
     subject: what the user calls it. at: the code that says so. known: the bounds as far as the file tells.
@@ -83,8 +80,7 @@ class Promise:
     runs_in: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class StepCall:
+class StepCall(Struct, frozen=True):
     """A call in a training loop, by the last name of what is called: helpers of other files run at every step."""
 
     name: str

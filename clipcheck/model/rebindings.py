@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.clips import Remedy, ValueClip
 from clipcheck.model.code import Code
 
 
-@dataclass(frozen=True)
-class LoopRebinding:
+class LoopRebinding(Struct, frozen=True):
     """`for p in parameters: p = p.clamp(…)`: the name of the loop is bound anew, and its new value never read.
 
     clip: the clip that the value is made of. statement: the assignment. name: the loop's name. source: what the loop

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Argument, Code
 
 
-@dataclass(frozen=True)
-class RenamedArgument:
+class RenamedArgument(Struct, frozen=True):
     """An argument under a name that its layer does not take any more.
 
     layer: the layer's class, without its module. name: what the argument is called now. label: the old name in the

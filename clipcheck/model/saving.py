@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Argument, Call
 from clipcheck.model.networks import Network
 
 
-@dataclass(frozen=True)
-class SavedNetwork:
+class SavedNetwork(Struct, frozen=True):
     """A Keras model that is saved whole, not only its weights, to a `.keras` or `.h5` file.
 
     at: what saves it: `model.save(…)`, `save_model(…)`, or the `fit(…)` that has a `ModelCheckpoint`.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code
 
 
-@dataclass(frozen=True)
-class ClipSession:
+class ClipSession(Struct, frozen=True):
     """A `tf.Session()` in a file that is not written for TensorFlow 1 throughout.
 
     made: the call. clip: the clip that it works out. block: the `with` statement around it, where all that is done
@@ -22,8 +21,7 @@ class ClipSession:
     obsolete: tuple[Code, ...] = ()
 
 
-@dataclass(frozen=True)
-class ClipRace:
+class ClipRace(Struct, frozen=True):
     """One `session.run` that fetches both an update of variables and their clip, with nothing that orders the two.
 
     run: the call. update, clip: what is fetched, as it stands in the call. updated_at, clipped_at: where the two are

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.clips import ValueClip
 from clipcheck.model.code import Code
 
 
-@dataclass(frozen=True)
-class Singularity:
+class Singularity(Struct, frozen=True):
     """`log(p)`, `log(1 - p)`, `x / (1 - p)` … of a clipped p, with nothing between that keeps it off the bound.
 
     at: the call or division. kind: "log", "division", "power" (of an exponent that may be below 1) or "function"
@@ -22,8 +21,7 @@ class Singularity:
     at_one: bool
 
 
-@dataclass(frozen=True)
-class LostEpsilon:
+class LostEpsilon(Struct, frozen=True):
     """A clip whose upper bound is just below 1, and is 1 in the number format that it is computed in.
 
     dtype: that format. epsilon: what is left out below 1. literals: where the epsilon is written, once for each time,

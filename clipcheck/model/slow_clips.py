@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.clips import ValueClip
 from clipcheck.model.code import Code
 
 
-@dataclass(frozen=True)
-class ElementwiseClip:
+class ElementwiseClip(Struct, frozen=True):
     """A loop of Python that clips one element of an array or tensor after the other.
 
     code: the loop. array: what is walked through; None where anything may be (`np.vectorize(f)`). library: its kind.
@@ -31,8 +30,7 @@ class ElementwiseClip:
     comment: str = ""
 
 
-@dataclass(frozen=True)
-class NumpyInGraph:
+class NumpyInGraph(Struct, frozen=True):
     """A clip that takes a tensor to NumPy inside code that a framework traces or differentiates.
 
     tensor: the tensor. place: which code that is, in words ("the loss `focal`"). framework: whose tensor functions

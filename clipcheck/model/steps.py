@@ -5,8 +5,9 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code
 from clipcheck.model.value import Constant
@@ -36,8 +37,7 @@ class Action(enum.Enum):
     """The step ends: what runs after it is not in this file."""
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Struct, frozen=True):
     """One thing that happens in a training step.
 
     code: the call (or statement) that does it. via: the calls into helpers that lead to it, the outermost first.
@@ -186,8 +186,7 @@ class StepGraph:
         return seen
 
 
-@dataclass(frozen=True)
-class TrainingStep:
+class TrainingStep(Struct, frozen=True):
     """A body of code that trains: the module's, or a function's that nothing in this file calls.
 
     graphs: what runs in each world. owners: for each optimizer, the models whose parameters it updates, where known.
@@ -230,8 +229,7 @@ def shown(key: str) -> str:
     return key.rpartition("().")[2]
 
 
-@dataclass(frozen=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True):
     """One time that an event is met: in which step, in which world."""
 
     step: TrainingStep

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Targets:
+class Targets(Struct, frozen=True):
     """keras, torch: version prefixes from the settings ("2", "3.4"), or None where they say nothing.
 
     keras_2_code: the file itself is written for Keras 2 (`get_updates`, TF1 sessions, functions that only Keras 2 has).

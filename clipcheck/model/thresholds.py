@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.clips import ValueClip
 from clipcheck.model.code import Call, Code
 
 
-@dataclass(frozen=True)
-class Learnable:
+class Learnable(Struct, frozen=True):
     """A number or tensor that training changes: `self.alpha = nn.Parameter(…)`, `self.add_weight(…)`.
 
     name: as the code writes it ("self.alpha"). library: "torch" or "keras". made: the call that makes it.
@@ -20,8 +19,7 @@ class Learnable:
     made: Call
 
 
-@dataclass(frozen=True)
-class DetachedThreshold:
+class DetachedThreshold(Struct, frozen=True):
     """A bound of a clip that holds a learnable only by its present value.
 
     detached: the expressions that lose the gradient (`self.alpha.item()`), one a bound.
@@ -37,8 +35,7 @@ class DetachedThreshold:
     replacements: tuple[tuple[Code, str], ...]
 
 
-@dataclass(frozen=True)
-class DividingThreshold:
+class DividingThreshold(Struct, frozen=True):
     """`θ * tanh(x / θ)`: the learnable divides and scales what a bounded function makes of the quotient."""
 
     learnable: Learnable
@@ -46,16 +43,14 @@ class DividingThreshold:
     squashed: Code
 
 
-@dataclass(frozen=True)
-class MirroredThreshold:
+class MirroredThreshold(Struct, frozen=True):
     """A clip from -θ to θ, with a learnable θ that nothing keeps positive."""
 
     learnable: Learnable
     call: Code
 
 
-@dataclass(frozen=True)
-class IntegerParameter:
+class IntegerParameter(Struct, frozen=True):
     """`nn.Parameter(torch.tensor(1))`: an integer tensor cannot require a gradient.
 
     target: the name it is to be kept under, where the code says so. number: the integer as it is handed over.

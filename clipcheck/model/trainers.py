@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code
 
 
-@dataclass(frozen=True)
-class BypassedClip:
+class BypassedClip(Struct, frozen=True):
     """A clip of torch's own on gradients that a trainer owns.
 
     trainer: "Accelerate", "DeepSpeed", "Fabric", "FSDP" or "Lightning". owner: what shows that it does: the backward

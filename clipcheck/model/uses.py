@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Call, Code
 
 
-@dataclass(frozen=True)
-class ApiUse:
+class ApiUse(Struct, frozen=True):
     """A name or an attribute that stands for a function of `clipcheck.frameworks.WATCHED`.
 
     api: its canonical name. origins: the dotted names that the imports give it.
@@ -23,8 +22,7 @@ class ApiUse:
     is_version_dependent: bool
 
 
-@dataclass(frozen=True)
-class ApiImport:
+class ApiImport(Struct, frozen=True):
     """A `from module import name` of such a function.
 
     module: the module as written. original: the imported name, as it is called there. bound: the name that the file

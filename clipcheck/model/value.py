@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from clipcheck.model.code import Code
 
 
-@dataclass(frozen=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """Not known from this file. The default answer, and the reason for a rule to stay silent."""
 
 
-@dataclass(frozen=True)
-class Constant:
+class Constant(Struct, frozen=True):
     """A number, string, bool or None.
 
     `assumed` says that it is a default (of a parameter, a command line option, a field) that a caller may override.
@@ -32,22 +31,19 @@ class Constant:
         return float(self.value)
 
 
-@dataclass(frozen=True)
-class Items:
+class Items(Struct, frozen=True):
     """A list, tuple or set display whose elements are known one by one."""
 
     elements: tuple[Code, ...]
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A function, class or module itself, by its canonical name ("keras.layers.Dense")."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Instance:
+class Instance(Struct, frozen=True):
     """An object made by calling a class or a known factory.
 
     `of` is the canonical name of the class ("torch.optim.Adam"), or the plain name of a class of this file; `made` is
@@ -59,8 +55,7 @@ class Instance:
     local: bool = False
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """An array or tensor.
 
     library: "numpy", "torch", "tensorflow", "keras" or "theano".
@@ -78,16 +73,14 @@ class Tensor:
     detached: bool = False
 
 
-@dataclass(frozen=True)
-class Many:
+class Many(Struct, frozen=True):
     """A list or iterator of alike things (`model.parameters()`); `element` is what iterating gives."""
 
     element: Value
     one_shot: bool = False
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """A tuple of unlike things, as iterating `named_parameters()` gives them."""
 
     first: Value

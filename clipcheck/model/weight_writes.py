@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.clips import ValueClip
 from clipcheck.model.code import Code
 from clipcheck.model.networks import Network, NetworkLayer
 
 
-@dataclass(frozen=True)
-class Rewriting:
+class Rewriting(Struct, frozen=True):
     """The statements that do nothing but clip the weights and write them back, so that others can take their place.
 
     replaced: the statement that the new ones go to. removed: the others. owner: whose weights they are, as it can be
@@ -23,8 +22,7 @@ class Rewriting:
     element: str
 
 
-@dataclass(frozen=True)
-class WeightWrite:
+class WeightWrite(Struct, frozen=True):
     """A clip of weights whose result goes back into the model, in a training loop.
 
     way: how the weights travel: "host" (`get_weights`, clipped one by one, `set_weights`), "reload" (`state_dict`,

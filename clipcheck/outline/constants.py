@@ -7,8 +7,9 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import product
+
+from msgspec import Struct
 
 from clipcheck.outline.given import Given
 from clipcheck.outline.outline import Outline, last_name
@@ -30,8 +31,7 @@ _MOST_STEPS = 500
 _MOST_LEVELS = 4
 
 
-@dataclass(frozen=True)
-class Numbers:
+class Numbers(Struct, frozen=True):
     """The numbers that something may be; `any`: or any other."""
 
     known: frozenset[float] = frozenset()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from clipcheck.outline.outline import Outline, Site, last_name, walk
 from clipcheck.outline.pieces import CannotTellError
@@ -14,8 +15,7 @@ from clipcheck.outline.shapes import Clip
 _MOST_STEPS = 400
 
 
-@dataclass(frozen=True)
-class Interest:
+class Interest(Struct, frozen=True):
     """What a value is followed for. functions: what ends the search when the value, or what it has become, is handed
     to it or has it as a method; operations: the same for being a base or a divisor; squares: for being multiplied
     with itself. through: the functions and methods that hand the value on."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.report.colour import Paint
 from clipcheck.report.table import Cell, table
@@ -26,8 +27,7 @@ from clipcheck.verify.verdict import Judged
 _HEAD = ("parameter", "shape", "bound", "before", "after")
 
 
-@dataclass(frozen=True)
-class _Side:
+class _Side(Struct, frozen=True):
     """What one run says of a claim; nothing, where that version of the script does not make it."""
 
     trial: Trial

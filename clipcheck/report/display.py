@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 TAB = 4
 LIMIT = 140
@@ -13,8 +14,7 @@ BEFORE = 30
 """How much of a cut line is shown before what is pointed at."""
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A line ready to print; `offset` tells where on it a column of the source lies."""
 
     text: str

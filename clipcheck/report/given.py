@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Diagnostic, Position, Problem
@@ -22,8 +23,7 @@ def _no_url(code: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """The findings in the order in which they are told, and what it takes to tell them.
 
     `unsafe_fixes` says whether `clipcheck fix` would apply unsafe fixes as it is configured. `url` is the address of a

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.diagnostic import Span
 from clipcheck.report.colour import Paint
@@ -15,8 +16,7 @@ HEAD, TAIL = 4, 2
 """How many lines are shown of a place that covers many."""
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """A place to underline, and what to say of it."""
 
     span: Span
@@ -37,8 +37,7 @@ class Mark:
         return self.last > self.first
 
 
-@dataclass(frozen=True)
-class Gutter:
+class Gutter(Struct, frozen=True):
     """The left edge with the line numbers."""
 
     width: int
@@ -103,8 +102,7 @@ def first_line_only(mark: Mark, lines: Sequence[str]) -> Mark:
     return Mark(Span(start, end), mark.sign, mark.style, mark.words)
 
 
-@dataclass(frozen=True)
-class Margin:
+class Margin(Struct, frozen=True):
     """The line that is drawn to the left of a place that covers several lines."""
 
     mark: Mark | None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.report.given import Report
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     code: str
     name: str
     count: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.model.code import Code
 from clipcheck.model.steps import Action, Event, StepGraph, TrainingStep
@@ -61,8 +62,7 @@ def _happens(event: Event) -> bool:
     return event.action not in (Action.START, Action.END)
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(Struct, frozen=True):
     path: str
     step: TrainingStep
     place: Place

@@ -6,9 +6,11 @@ import tokenize
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.diagnostic import Position, Span
 from clipcheck.source.errors import SourceError
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from clipcheck.source.notebook import Notebook
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True, dict=True):
     """A file's Python text.
 
     Lines count from 1 and columns from 0 in characters of `code`, as LibCST has them; a `Position` is what a person
@@ -30,9 +31,9 @@ class Document:
     code: str
     """The text without its byte order mark; for a notebook that of its Python cells, one below the other."""
     encoding: str
-    data: bytes = field(repr=False)
+    data: bytes
     """The file as it was read."""
-    notebook: Notebook | None = field(default=None, repr=False)
+    notebook: Notebook | None = None
 
     @classmethod
     def from_bytes(cls, path: str, data: bytes) -> Document:

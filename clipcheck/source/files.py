@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from clipcheck.diagnostic import Problem
 from clipcheck.source.gitignore import Patterns
@@ -52,8 +53,7 @@ _VENDORED = frozenset(
 _ENVIRONMENT_MARKS = frozenset({"pyvenv.cfg", "conda-meta"})
 
 
-@dataclass(frozen=True)
-class _Ignores:
+class _Ignores(Struct, frozen=True):
     """Patterns that hold below the folder `base`."""
 
     base: str

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.diagnostic import Position
 from clipcheck.source.errors import SourceError
@@ -16,8 +18,7 @@ from clipcheck.source.magics import mask, split_cell_magic
 from clipcheck.source.text import NEWLINE, TextChange, line_starts, replaced
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """A cell of Python code.
 
     `number` counts among all cells from 1, `keys` is the way to its source in the notebook's JSON. `head` is the line
@@ -44,8 +45,7 @@ class Cell:
         return replace(self, source=source, code=code)
 
 
-@dataclass(frozen=True)
-class Notebook:
+class Notebook(Struct, frozen=True, dict=True):
     """A notebook's JSON as it was read, and its Python cells as they are now.
 
     Cells that are blank, in another language or broken are left out; a finding in the others is worth having.

@@ -6,7 +6,8 @@ import io
 import re
 import tokenize
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from clipcheck.source.text import NEWLINE, TextChange, line_starts
 
@@ -17,8 +18,7 @@ _LOOKS_LIKE_CODES = re.compile(r"\W*[A-Z]+[0-9]")
 _BESIDE_STATEMENTS = frozenset({tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER})
 
 
-@dataclass(frozen=True)
-class Unused:
+class Unused(Struct, frozen=True):
     """A suppression comment, or some of its codes, that silences nothing.
 
     `line` counts from 1 and the columns, those of the comment, from 0. `codes` are the ones to drop, () for a comment
@@ -34,8 +34,7 @@ class Unused:
     change: TextChange | None
 
 
-@dataclass
-class _Directive:
+class _Directive(Struct):
     """One suppression comment, and what it was used for so far ("" where it names no codes)."""
 
     line: int

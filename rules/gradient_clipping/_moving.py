@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.edit import Fix, MoveAfter, MoveBefore, unsafe
 from clipcheck.model.code import Call, Code
@@ -12,8 +13,7 @@ from clipcheck.model.steps import Action, Event, Occurrence
 _MADE = (Action.BACKWARD, Action.ZERO_GRAD, Action.STEP, Action.UNKNOWN)
 
 
-@dataclass(frozen=True)
-class Meeting:
+class Meeting(Struct, frozen=True):
     """A clip, a step that must see it, and the backward passes that make the gradients for it, in one world."""
 
     clip: Occurrence

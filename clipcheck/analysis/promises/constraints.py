@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 
 import libcst as cst
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.constraint_uses import read_unapplied
@@ -27,8 +28,7 @@ _FUNCTION = "function"
 """The class of every constraint that is a plain function."""
 
 
-@dataclass(frozen=True)
-class _Rule:
+class _Rule(Struct, frozen=True):
     """What a constraint keeps: the bounds as numbers, as code where it stands, and over the constraint object.
 
     name: its class. at: the code that says it.

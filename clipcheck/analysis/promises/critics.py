@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from clipcheck.analysis.critics import read_gradient_clipped_critics
 from clipcheck.analysis.promises.places import (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import libcst as cst
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.analysis.clip_targets import clip_target
 from clipcheck.analysis.clips import read_clips
@@ -42,8 +43,7 @@ _METHODS = {"clip_grad_norm_": "norm", "clip_grad_value_": "value"}
 _ARGUMENTS = {"clipvalue": "value", "global_clipnorm": "norm"}
 
 
-@dataclass(frozen=True)
-class _Limits:
+class _Limits(Struct, frozen=True):
     """low, high: the bounds of each value; norm: that of the norm of all together."""
 
     low: Code | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import libcst as cst
+from msgspec.structs import replace
 
 from clipcheck.analysis.promises.places import is_plain, negative, one_line, settings, written
 from clipcheck.analysis.reading import FileReading

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import libcst as cst
+from msgspec.structs import replace
 
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.custom_classes import framework_bases

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import libcst as cst
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.analysis.clips import read_clips
 from clipcheck.analysis.partial_clips import read_partial_clips
@@ -48,8 +49,7 @@ _SETTING = frozenset({"load_state_dict", "set_weights"})
 _FOREACH = {"torch._foreach_clamp_min_": "low", "torch._foreach_clamp_max_": "high"}
 
 
-@dataclass(frozen=True)
-class _Weights:
+class _Weights(Struct, frozen=True):
     """What a clip is given. element: the one weight, as the code names it. owner: the model, layer or optimizer whose
     it is, where the code names that. each: all that the owner has are gone through, one by one. is_copy: these are
     copies of the values, no weights themselves."""
@@ -60,8 +60,7 @@ class _Weights:
     is_copy: bool = False
 
 
-@dataclass(frozen=True)
-class _Clip:
+class _Clip(Struct, frozen=True):
     at: Call
     library: str
     low: Code | None

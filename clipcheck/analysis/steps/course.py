@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from clipcheck.model.steps import Event
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """A test whose outcome is the same wherever its key stands."""
 
     key: str
 
 
-@dataclass(frozen=True)
-class Not:
+class Not(Struct, frozen=True):
     test: Test
 
 
-@dataclass(frozen=True)
-class Both:
+class Both(Struct, frozen=True):
     left: Test
     right: Test
 
 
-@dataclass(frozen=True)
-class Either:
+class Either(Struct, frozen=True):
     left: Test
     right: Test
 
@@ -36,25 +33,21 @@ class Either:
 Test: TypeAlias = Flag | Not | Both | Either
 
 
-@dataclass(frozen=True)
-class Emit:
+class Emit(Struct, frozen=True):
     event: Event
 
 
-@dataclass
-class Sequence:
+class Sequence(Struct):
     items: list[Course] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     test: Test
     then: Sequence
     otherwise: Sequence
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(Struct, frozen=True):
     """A loop; `endless` if only a jump leaves it, `is_sure` if it is taken to run at least once."""
 
     body: Sequence
@@ -63,8 +56,7 @@ class Loop:
     is_sure: bool = False
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A `try`: the handlers may take over after any part of the body."""
 
     body: Sequence
@@ -73,15 +65,13 @@ class Attempt:
     final: Sequence
 
 
-@dataclass(frozen=True)
-class Inlined:
+class Inlined(Struct, frozen=True):
     """The body of a helper: `return` leads behind it."""
 
     body: Sequence
 
 
-@dataclass(frozen=True)
-class Jump:
+class Jump(Struct, frozen=True):
     """`continue`, `break`, `return` or `raise`."""
 
     kind: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from clipcheck.analysis.steps.course import (
     Attempt,
@@ -44,8 +45,7 @@ def worlds(course: Sequence) -> Iterator[dict[str, bool]]:
         yield dict(zip(flags, outcomes, strict=True))
 
 
-@dataclass
-class _Targets:
+class _Targets(Struct):
     """Where the jumps of a loop or function come from."""
 
     continues: set[int] = field(default_factory=set)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import libcst as cst
+from msgspec import Struct, field
 
 from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.scopes import Kind, Scope
@@ -17,8 +17,7 @@ _WRAPPERS = frozenset(
 _CASTS = frozenset("to cuda cpu train eval float half double list tuple set filter chain".split())
 
 
-@dataclass(frozen=True)
-class Env:
+class Env(Struct, frozen=True):
     """Where an expression is read: in which function, what its parameters stand for in the caller, and the caller's own
     place (None for the body that is read as a step)."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck.analysis.reading import FileReading
 from clipcheck.analysis.steps.keys import Env, local
@@ -15,8 +15,7 @@ from clipcheck.model.code import Call
 from clipcheck.model.value import Instance
 
 
-@dataclass(frozen=True)
-class Making:
+class Making(Struct, frozen=True):
     """What makes an optimizer: the key that it gets, and those of the models whose parameters it is given (none if
     some of them are not known)."""
 

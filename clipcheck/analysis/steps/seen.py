@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.model.code import Code
 from clipcheck.model.steps import Action
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     action: Action
     code: Code
     optimizer: str | None = None

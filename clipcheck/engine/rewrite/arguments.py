@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 import libcst as cst
+from msgspec.structs import replace
 
 from clipcheck.edit import AddArgument, AddEntry, AddParameter, DropArgument, DropEntry
 from clipcheck.engine.rewrite.items import Item, Items, item

@@ -6,17 +6,16 @@ A list that has an element to a line goes on like that, with or without a comma 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck.engine.rewrite.layout import lay_out
 from clipcheck.engine.rewrite.source import Source
 from clipcheck.source.text import TextChange
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(Struct, frozen=True):
     """An element: from where to where it goes, and where its comma ends if it has one."""
 
     start: int
@@ -28,8 +27,7 @@ class Item:
         return self.end if self.comma is None else self.comma
 
 
-@dataclass(frozen=True)
-class Items:
+class Items(Struct, frozen=True):
     """The elements of one list. `open` is behind its opening bracket, `close` before the closing one."""
 
     source: Source

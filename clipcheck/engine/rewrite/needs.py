@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import libcst as cst
 from libcst.helpers import get_full_name_for_node
+from msgspec import Struct
 
 from clipcheck.edit import NeedDefinition, NeedImport
 from clipcheck.engine.rewrite.items import Items, item
@@ -23,8 +23,7 @@ _DEFINITION = re.compile(r"@|(?:class|def|async)\b")
 _INTERPRETER_AND_ENCODING = re.compile(r"(?:(?:#!|[ \t\f]*#.*?coding[:=])[^\r\n]*(?:\r\n?|\n|\Z))*")
 
 
-@dataclass(frozen=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """The end of the line below which new imports and definitions go, or 0.
 
     `below_import` says that an ordinary import stands there, so that a further one belongs right below it.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck import edit as edits
 from clipcheck.edit import (
@@ -41,8 +41,7 @@ from clipcheck.engine.rewrite.statements import (
 from clipcheck.source.text import TextChange
 
 
-@dataclass(frozen=True)
-class Patch:
+class Patch(Struct, frozen=True):
     """A fix as changes of the text, in its order and without overlaps.
 
     `needs` are the imports and definitions that it brings along, `provided` the changes which do that.

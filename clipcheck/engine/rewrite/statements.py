@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import libcst as cst
+from msgspec import Struct
 
 from clipcheck.engine.rewrite.layout import is_compound, lay_out
 from clipcheck.engine.rewrite.source import CannotRewriteError, Source
@@ -14,8 +14,7 @@ from clipcheck.source.text import TextChange
 _BLOCKS = (cst.Module, cst.IndentedBlock, cst.SimpleStatementLine, cst.SimpleStatementSuite)
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """A statement among the statements that share its line.
 
     `indent` is the one that the statement has, or would have on a line of its own. `suite` is the block of a one-line
