@@ -3,46 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import libcst as cst
 
-from clipcheck.analysis.bounds import read_clip_thresholds, read_compile_calls, read_optimizer_calls
-from clipcheck.analysis.bypassed import read_bypassed
-from clipcheck.analysis.clamped_losses import read_clamped_losses
-from clipcheck.analysis.clip_targets import read_wrong_targets
-from clipcheck.analysis.clipping_constraints import read_clipping_constraints
-from clipcheck.analysis.clips import read_clips
-from clipcheck.analysis.comments import read_comments
-from clipcheck.analysis.constraint_uses import read_constraints_as_layers, read_unapplied
-from clipcheck.analysis.critics import read_gradient_clipped_critics
-from clipcheck.analysis.custom_classes import read_custom_classes
-from clipcheck.analysis.double_clips import read_double_clips
-from clipcheck.analysis.elementwise import read_elementwise
-from clipcheck.analysis.gradient_lists import read_clips_of_none, read_pairs_as_gradients, read_unused_clips
-from clipcheck.analysis.graph_clips import read_graph_clips
-from clipcheck.analysis.half_open import read_half_open
-from clipcheck.analysis.hooks import read_in_place_hook_clips
-from clipcheck.analysis.iterators import read_exhausted_iterators
 from clipcheck.analysis.keras_version import is_keras_2_code
-from clipcheck.analysis.late_settings import read_late_settings
-from clipcheck.analysis.networks import read_networks
-from clipcheck.analysis.one_sided import read_one_sided
-from clipcheck.analysis.overrides import read_overrides
-from clipcheck.analysis.partial_clips import read_partial_clips
-from clipcheck.analysis.partial_constraints import read_constraint_classes, read_unbound_weights
-from clipcheck.analysis.promises import read_promises, read_step_calls
-from clipcheck.analysis.races import read_clip_races
 from clipcheck.analysis.reading import FileReading
-from clipcheck.analysis.rebindings import read_rebindings
-from clipcheck.analysis.renamed import read_renamed
-from clipcheck.analysis.saving import read_saved
-from clipcheck.analysis.sessions import read_clip_sessions
-from clipcheck.analysis.singularities import read_lost_epsilons, read_singularities
-from clipcheck.analysis.steps import read_steps
-from clipcheck.analysis.thresholds import read_detached, read_dividing, read_integers, read_mirrored
-from clipcheck.analysis.uses import read_api_imports, read_uses
-from clipcheck.analysis.weight_writes import read_weight_writes
 from clipcheck.model.bounds import ClipThreshold, CompileCall, LateSetting, OptimizerCall
 from clipcheck.model.classes import CustomClass
 from clipcheck.model.clips import HalfOpenClip, OneSidedClip, ValueClip
@@ -72,7 +40,7 @@ from clipcheck.model.promises import Promise, StepCall
 from clipcheck.model.rebindings import LoopRebinding
 from clipcheck.model.renamed import RenamedArgument
 from clipcheck.model.saving import SavedNetwork
-from clipcheck.model.script import Script
+from clipcheck.model.script import Reader, Script
 from clipcheck.model.sessions import ClipRace, ClipSession
 from clipcheck.model.singularities import LostEpsilon, Singularity
 from clipcheck.model.slow_clips import ElementwiseClip, NumpyInGraph
@@ -83,55 +51,55 @@ from clipcheck.model.trainers import BypassedClip
 from clipcheck.model.uses import ApiImport, ApiUse
 from clipcheck.model.weight_writes import WeightWrite
 
-_READERS: dict[type, Callable[[FileReading], Iterable[Any]]] = {
-    Call: lambda reading: (Call(node, reading) for node in reading.tree.all(cst.Call)),
-    Comment: read_comments,
-    CustomClass: read_custom_classes,
-    ClippingConstraint: read_clipping_constraints,
-    ConstraintClass: read_constraint_classes,
-    GradientClippedCritic: read_gradient_clipped_critics,
-    Network: read_networks,
-    TrainingStep: read_steps,
-    BypassedClip: read_bypassed,
-    ClippedTwice: read_double_clips,
-    ExhaustedIterator: read_exhausted_iterators,
-    UnusedGradientClip: read_unused_clips,
-    PairAsGradients: read_pairs_as_gradients,
-    ClipOfNone: read_clips_of_none,
-    MisdirectedClip: read_wrong_targets,
-    SavedNetwork: read_saved,
-    MisplacedConstraint: read_constraints_as_layers,
-    UnappliedConstraint: read_unapplied,
-    WeightWrite: read_weight_writes,
-    PartialWeightClip: read_partial_clips,
-    UnboundWeights: read_unbound_weights,
-    ValueClip: read_clips,
-    ElementwiseClip: read_elementwise,
-    HalfOpenClip: read_half_open,
-    ClampedLoss: read_clamped_losses,
-    OneSidedClip: read_one_sided,
-    NumpyInGraph: read_graph_clips,
-    DetachedThreshold: read_detached,
-    DividingThreshold: read_dividing,
-    IntegerParameter: read_integers,
-    MirroredThreshold: read_mirrored,
-    LoopRebinding: read_rebindings,
-    Singularity: read_singularities,
-    LostEpsilon: read_lost_epsilons,
-    ApiUse: read_uses,
-    ApiImport: read_api_imports,
-    RenamedArgument: read_renamed,
-    OptimizerCall: read_optimizer_calls,
-    ClipThreshold: read_clip_thresholds,
-    CompileCall: read_compile_calls,
-    LateSetting: read_late_settings,
-    InPlaceHookClip: read_in_place_hook_clips,
-    ClippingOverride: read_overrides,
-    ClipSession: read_clip_sessions,
-    ClipRace: read_clip_races,
-    Promise: read_promises,
-    StepCall: read_step_calls,
+_READERS: dict[type, str] = {
+    Comment: "comments.read_comments",
+    CustomClass: "custom_classes.read_custom_classes",
+    ClippingConstraint: "clipping_constraints.read_clipping_constraints",
+    ConstraintClass: "partial_constraints.read_constraint_classes",
+    GradientClippedCritic: "critics.read_gradient_clipped_critics",
+    Network: "networks.read_networks",
+    TrainingStep: "steps.read_steps",
+    BypassedClip: "bypassed.read_bypassed",
+    ClippedTwice: "double_clips.read_double_clips",
+    ExhaustedIterator: "iterators.read_exhausted_iterators",
+    UnusedGradientClip: "gradient_lists.read_unused_clips",
+    PairAsGradients: "gradient_lists.read_pairs_as_gradients",
+    ClipOfNone: "gradient_lists.read_clips_of_none",
+    MisdirectedClip: "clip_targets.read_wrong_targets",
+    SavedNetwork: "saving.read_saved",
+    MisplacedConstraint: "constraint_uses.read_constraints_as_layers",
+    UnappliedConstraint: "constraint_uses.read_unapplied",
+    WeightWrite: "weight_writes.read_weight_writes",
+    PartialWeightClip: "partial_clips.read_partial_clips",
+    UnboundWeights: "partial_constraints.read_unbound_weights",
+    ValueClip: "clips.read_clips",
+    ElementwiseClip: "elementwise.read_elementwise",
+    HalfOpenClip: "half_open.read_half_open",
+    ClampedLoss: "clamped_losses.read_clamped_losses",
+    OneSidedClip: "one_sided.read_one_sided",
+    NumpyInGraph: "graph_clips.read_graph_clips",
+    DetachedThreshold: "thresholds.read_detached",
+    DividingThreshold: "thresholds.read_dividing",
+    IntegerParameter: "thresholds.read_integers",
+    MirroredThreshold: "thresholds.read_mirrored",
+    LoopRebinding: "rebindings.read_rebindings",
+    Singularity: "singularities.read_singularities",
+    LostEpsilon: "singularities.read_lost_epsilons",
+    ApiUse: "uses.read_uses",
+    ApiImport: "uses.read_api_imports",
+    RenamedArgument: "renamed.read_renamed",
+    OptimizerCall: "bounds.read_optimizer_calls",
+    ClipThreshold: "bounds.read_clip_thresholds",
+    CompileCall: "bounds.read_compile_calls",
+    LateSetting: "late_settings.read_late_settings",
+    InPlaceHookClip: "hooks.read_in_place_hook_clips",
+    ClippingOverride: "overrides.read_overrides",
+    ClipSession: "sessions.read_clip_sessions",
+    ClipRace: "races.read_clip_races",
+    Promise: "promises.read_promises",
+    StepCall: "promises.read_step_calls",
 }
+"""Modules of this package with the function in them, imported for the files that need them: most need few."""
 
 
 def read(
@@ -147,10 +115,18 @@ def read(
     `cell_lines` are the lines on which the cells of a notebook begin: the last expression of a cell is shown.
     """
     reading = FileReading(module, cell_lines)
-    readers = {kind: _bound(reader, reading) for kind, reader in _READERS.items()}
+    readers = {kind: _bound(where, reading) for kind, where in _READERS.items()}
+    readers[Call] = lambda script: (Call(node, reading) for node in reading.tree.all(cst.Call))
     readers[Targets] = lambda script: [Targets(target_keras, target_torch, is_keras_2_code(reading))]
     return Script(module, reading, readers, weight_clip_style)
 
 
-def _bound(reader: Callable[[FileReading], Iterable[Any]], reading: FileReading) -> Callable[[Script], Iterable[Any]]:
-    return lambda script: reader(reading)
+def _bound(where: str, reading: FileReading) -> Reader:
+    return lambda script: _reader(where)(reading)
+
+
+@cache
+def _reader(where: str) -> Callable[[FileReading], Iterable[Any]]:
+    module, _, function = where.rpartition(".")
+    reader: Callable[[FileReading], Iterable[Any]] = getattr(import_module(f"clipcheck.analysis.{module}"), function)
+    return reader

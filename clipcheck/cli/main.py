@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import io
 import sys
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from clipcheck import __version__
-from clipcheck.cli.clean import clean
-from clipcheck.cli.explain import explain
-from clipcheck.cli.fix import fix
-from clipcheck.cli.lint import lint
-from clipcheck.cli.rule import rule
-from clipcheck.cli.verify import verify
-from clipcheck.engine.collecting import collect_seldom
+from clipcheck.engine.collecting import collect_no_more, collect_seldom
 
 FAILED = 2
 """The exit code of a run that could not do its job."""
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+COMMANDS = ("clean", "explain", "fix", "lint", "rule", "verify")
+
+
+class Commands(click.Group):
+    """Each command lies in the module of its name, which is imported when it is wanted."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"clipcheck.cli.{name}"), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="clipcheck")
 def cli() -> None:
     """Find and fix misuse of clipping in Keras, TensorFlow and PyTorch training code.
@@ -31,17 +42,15 @@ def cli() -> None:
     """
 
 
-for command in (lint, fix, verify, rule, explain, clean):
-    cli.add_command(command)
-
-
 def run() -> NoReturn:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # A terminal that lacks a character must not end the run.
             stream.reconfigure(errors="backslashreplace")
     collect_seldom()
-    sys.exit(_exit_code())
+    code = _exit_code()
+    collect_no_more()
+    sys.exit(code)
 
 
 def _exit_code() -> int:

@@ -104,7 +104,7 @@ class Session(Struct, frozen=True, dict=True):
             url=lambda code: url_of(cards[code]) if code in cards else None,
             unsafe_fixes=self.settings.unsafe_fixes,
             paint=paint_for(stream, os.environ) if for_people else PLAIN,
-            width=text_width(),
+            width=text_width,
         )
 
 

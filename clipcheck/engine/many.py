@@ -13,7 +13,6 @@ from clipcheck.diagnostic import Problem
 from clipcheck.engine.cache import Cache, Known, digest_of
 from clipcheck.engine.cards import Card
 from clipcheck.engine.fix import FixResult
-from clipcheck.engine.jobs import available_cores, in_processes, on_executor
 from clipcheck.engine.lint import Result, lint_document
 from clipcheck.engine.work import Done, Fix, Lint, Work, problem_of
 from clipcheck.engine.write import write_atomically
@@ -124,6 +123,8 @@ def _streamed(
 
     left = paths()
     batches = iter(lambda: list(islice(left, batch)), [])
+    from clipcheck.engine.jobs import on_executor
+
     for done in on_executor(work, batches, executor, ahead=ahead, lost=work.lost):
         yield aside + done
         aside.clear()
@@ -207,16 +208,30 @@ class _Run(Generic[T]):
 def _worked_off(work: Work[T], left: Iterator[_Left], jobs: int | None) -> Iterator[Done[T]]:
     """The results, worked out in processes if there is so much to do that it pays."""
     if jobs != 1:
-        most = jobs or available_cores()
-        first = list(_up_to(most * _SHARE, left))
+        first = list(_up_to(2 * _SHARE, left))
         left = chain(first, left)
-        count = min(most, sum(file.size for file in first) // _SHARE)
-        if count > 1:
-            for batch in in_processes(work, _batches(left), count, lost=work.lost):
-                yield from batch
+        if _shares(first) > 1:
+            yield from _worked_off_together(work, left, jobs)
             return
     for file in left:
         yield work(file.path)
+
+
+def _worked_off_together(work: Work[T], left: Iterator[_Left], jobs: int | None) -> Iterator[Done[T]]:
+    from clipcheck.engine.jobs import available_cores, in_processes
+
+    most = jobs or available_cores()
+    first = list(_up_to(most * _SHARE, left))
+    left = chain(first, left)
+    if most == 1:
+        yield from (work(file.path) for file in left)
+        return
+    for batch in in_processes(work, _batches(left), min(most, _shares(first)), lost=work.lost):
+        yield from batch
+
+
+def _shares(files: Iterable[_Left]) -> int:
+    return sum(file.size for file in files) // _SHARE
 
 
 def _up_to(size: int, left: Iterator[_Left]) -> Iterator[_Left]:

@@ -32,7 +32,7 @@ def _finding(found: Diagnostic, report: Report) -> Iterator[str]:
     yield gutter.sign("-->", place(found.path, found.span.start))
     yield from _source(primary, marks, found, report, gutter)
     for label, text in _remarks(found):
-        yield from _remark(label, text, gutter, report.width)
+        yield from _remark(label, text, gutter, report.width())
 
 
 def _source(primary: Mark, marks: Sequence[Mark], found: Diagnostic, report: Report, gutter: Gutter) -> Iterator[str]:

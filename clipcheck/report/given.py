@@ -23,6 +23,10 @@ def _no_url(code: str) -> str | None:
     return None
 
 
+def _wide() -> int:
+    return 100
+
+
 class Report(Struct, frozen=True):
     """The findings in the order in which they are told, and what it takes to tell them.
 
@@ -36,7 +40,7 @@ class Report(Struct, frozen=True):
     url: Callable[[str], str | None] = _no_url
     unsafe_fixes: bool = False
     paint: Paint = PLAIN
-    width: int = 100
+    width: Callable[[], int] = _wide
 
     def is_fixed_by_default(self, diagnostic: Diagnostic) -> bool:
         """Whether a plain `clipcheck fix` takes care of it."""
