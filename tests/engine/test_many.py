@@ -120,14 +120,14 @@ def test_processes_are_started_only_when_the_work_pays_for_them(
 ) -> None:
     """Of the files some 380 bytes are to be checked."""
     monkeypatch.setattr(many, "_SHARE", share)
-    with mock.patch("clipcheck.engine.many.in_processes", return_value=[]) as processes:
+    with mock.patch("clipcheck.engine.jobs.in_processes", return_value=[]) as processes:
         lint_files(many_files, RULES, Settings(), jobs=jobs)
     assert [call.args[2] for call in processes.call_args_list] == ([started] if started else [])
 
 
 def test_large_files_without_anything_in_them_start_no_process(folder: Path) -> None:
     Path("large.py").write_text("print(1)\n" * 100_000)
-    with mock.patch("clipcheck.engine.many.in_processes") as processes:
+    with mock.patch("clipcheck.engine.jobs.in_processes") as processes:
         assert lint_files(["large.py"], RULES, Settings(), jobs=8) == Result()
     assert processes.call_count == 0
 
