@@ -11,7 +11,8 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-_METHOD = re.compile(rb"^([ \t]+)(?:async[ \t]+)?def\b", re.MULTILINE)
+# That a line begins is said by the newline before it: a pattern that begins with a letter is searched much quicker.
+_METHOD = re.compile(rb"\n([ \t]+)(?:async[ \t]+)?def\b")
 _CLASS = re.compile(rb"(?:@[^\n]*\n|[ \t]*#[^\n]*\n|\s*\n)*class\s+(\w+)")
 _QUOTES = (b'"""', b"'''")
 _LONE_RETURN = rb"\r(?!\n)"
@@ -105,10 +106,10 @@ def _split(data: bytes, definition: re.Pattern[bytes], start: int, end: int) -> 
     Decorators belong to what they decorate.
     """
     starts = [start]
-    is_decorated = False
+    is_decorated = start == 0 and data.startswith(b"@")
     for found in definition.finditer(data, start, end):
-        if not is_decorated and found.start() > start:
-            starts.append(found.start())
+        if not is_decorated:
+            starts.append(found.start() + 1)
         is_decorated = found.group().endswith(b"@")
     parts = list(pairwise([*starts, end]))
     return [(start, end)] if any(data.count(quotes, *part) % 2 for quotes in _QUOTES for part in parts) else parts
@@ -116,7 +117,7 @@ def _split(data: bytes, definition: re.Pattern[bytes], start: int, end: int) -> 
 
 @lru_cache(maxsize=64)
 def _definitions(indent: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"^%s(?:(?:def|class|async[ \t]+def)\b|@)" % indent, re.MULTILINE)
+    return re.compile(rb"\n%s(?:(?:def|class|async[ \t]+def)\b|@)" % indent)
 
 
 def _parsed(data: bytes) -> ast.Module:
