@@ -23,10 +23,9 @@ _GOES_ON = re.compile(rb"[ \t]*[\w(\[.]")
 _DOTTED = re.compile(rb"[\s\\(]*(?:\w+[\s\\]*\.[\s\\]*)*")
 _TARGET = re.compile(rb"([A-Za-z_]\w*)\s*(?::[^=\n]*)?\Z")
 _FAR = 400
-_UNDERSCORE = ord("_")
 _LAST_WORD = re.compile(rb"(\w+)[\])\s]*\Z")
 _IMPORTED = re.compile(rb"import\b\s*(\([^)]*\)|[^\n\\]*(?:\\\r?\n[^\n\\]*)*)")
-_WORD = re.compile(rb"[A-Za-z_]\w*")
+_WORD = re.compile(rb"(?<!\w)[A-Za-z_]\w*")
 
 
 T = TypeVar("T")
@@ -114,6 +113,7 @@ class Outline:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._found: dict[tuple[bytes, int], bool] = {}
+        self._held: dict[bytes, bool] = {}
         self._words: dict[bytes, frozenset[str]] = {}
         self._calls: dict[tuple[frozenset[str], bytes], tuple[Site, ...]] = {}
         self._aliases: dict[frozenset[str], frozenset[str]] = {}
@@ -146,8 +146,16 @@ class Outline:
         words, search = _finder(pattern, flags)
         if search is not None:
             return search.search(self.data) is not None
-        data = self.data.lower() if flags else self.data
-        return any(word in data for word in words)
+        if flags:
+            data = self.data.lower()
+            return any(word in data for word in words)
+        return any(map(self._holds, words))
+
+    def _holds(self, word: bytes) -> bool:
+        held = self._held.get(word)
+        if held is None:
+            held = self._held[word] = word in self.data
+        return held
 
     def before(self, pattern: bytes) -> frozenset[str]:
         """The words that stand before what a pattern finds: for `.step(` what is stepped."""
@@ -267,12 +275,12 @@ class Outline:
 
     def occurrences(self, names: frozenset[str]) -> Iterator[tuple[int, int]]:
         """Where the names stand as whole words."""
-        data, (stems, word) = self.data, _words(names)
-        for stem in stems:
+        data, (stems, words) = self.data, _words(names)
+        for stem in filter(self._holds, stems):
             at = data.find(stem)
             while at >= 0:
-                found = word.match(data, at)
-                if found and not (at and (data[at - 1 : at].isalnum() or data[at - 1] == _UNDERSCORE)):
+                found = _WORD.match(data, at)
+                if found and found[0] in words:
                     yield at, found.end()
                 at = data.find(stem, at + len(stem))
 
@@ -313,11 +321,10 @@ def _plain_words(condition: Iterable[tuple[bytes, int]]) -> list[bytes]:
 
 
 @lru_cache(maxsize=256)
-def _words(names: frozenset[str]) -> tuple[tuple[bytes, ...], re.Pattern[bytes]]:
-    """What all of the names begin with, which is quicker to find, and the pattern for one of them."""
-    stems = [name for name in names if not any(name.startswith(other) for other in names if other != name)]
-    longest_first = sorted(names, key=len, reverse=True)
-    return tuple(stem.encode() for stem in stems), re.compile(rb"(?:%s)\b" % "|".join(longest_first).encode())
+def _words(names: frozenset[str]) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+    """What all of the names begin with, which is quicker to find, and the names."""
+    words = frozenset(name.encode() for name in names)
+    return tuple(w for w in words if not any(w.startswith(other) for other in words if other != w)), words
 
 
 def _definitions_of(outline: Outline) -> dict[str, list[int]]:
