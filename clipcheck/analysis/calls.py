@@ -15,7 +15,6 @@ from clipcheck.model.value import UNKNOWN, Constant, Instance, Items, Many, Pair
 
 if TYPE_CHECKING:
     from clipcheck.analysis.reading import FileReading
-    from clipcheck.analysis.values import Values
 
 _COLLECTORS = frozenset({"builtins.list", "builtins.tuple", "builtins.set", "builtins.sorted", "builtins.reversed"})
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "half", "double", "float")
@@ -42,9 +41,8 @@ _NOT_TENSOR_METHODS = frozenset(
 class CallValues:
     """The part of the evaluator that knows calls and the attributes of framework objects."""
 
-    def __init__(self, reading: FileReading, values: Values) -> None:
+    def __init__(self, reading: FileReading) -> None:
         self.reading = reading
-        self.values = values
 
     def of(self, node: cst.Call) -> Value:
         call = Call(node, self.reading)
@@ -53,11 +51,11 @@ class CallValues:
             return self._named(call, api)
         if isinstance(node.func, cst.Attribute):
             return self._method(call, node.func)
-        return self._called(call, self.values.of(node.func))
+        return self._called(call, self.reading.values.of(node.func))
 
     def _named(self, call: Call, api: str) -> Value:
         if api.startswith("__main__."):
-            return self._called(call, self.values.of(call.node.func))
+            return self._called(call, self.reading.values.of(call.node.func))
         if api.startswith("builtins."):
             return self._builtin(call, api.removeprefix("builtins."))
         if api in VARIABLES:
@@ -149,7 +147,7 @@ class CallValues:
     def _called(self, call: Call, callee: Value) -> Value:
         """The value of calling something that is itself a value: a class or function of this file, a model, a layer."""
         if isinstance(callee, Reference) and callee.name.startswith("__main__."):
-            class_ = self.values.local_class(callee)
+            class_ = self.reading.values.local_class(callee)
             if class_ is not None:
                 return Instance(class_.name.value, call, local=True)
             return self._returned(callee.name.removeprefix("__main__."), call)
@@ -179,11 +177,15 @@ class CallValues:
         own = [node for node in returns if self.reading.function(node) is function]
         if any(isinstance(node, cst.Yield) for node in own):
             return UNKNOWN
-        values = [self.values.of(node.value) for node in own if isinstance(node, cst.Return) and node.value is not None]
+        values = [
+            self.reading.values.of(node.value)
+            for node in own
+            if isinstance(node, cst.Return) and node.value is not None
+        ]
         return join(values)
 
     def _method(self, call: Call, func: cst.Attribute) -> Value:
-        receiver = self.values.of(func.value)
+        receiver = self.reading.values.of(func.value)
         name = func.attr.value
         if isinstance(receiver, Tensor):
             return self._tensor_method(call, receiver, name)
@@ -194,13 +196,13 @@ class CallValues:
         local = self._local_method(receiver, name)
         if local is not None:
             return self.returned(local)
-        held = self.values.of(func) if isinstance(receiver, Instance) and receiver.local else UNKNOWN
+        held = self.reading.values.of(func) if isinstance(receiver, Instance) and receiver.local else UNKNOWN
         if isinstance(held, Instance):  # `self.dense(x)`: an object kept in an attribute is called
             return self._called(call, held)
         return self._model_method(call, func, receiver, name)
 
     def _local_method(self, receiver: Value, name: str) -> cst.FunctionDef | None:
-        class_ = self.values.local_class(receiver) if isinstance(receiver, Instance) else None
+        class_ = self.reading.values.local_class(receiver) if isinstance(receiver, Instance) else None
         if class_ is None:
             return None
         for statement in class_.body.body:
@@ -273,7 +275,7 @@ class CallValues:
             if kind == "module" and name in ("weight", "bias"):
                 return Tensor("torch", "parameter", self.reading.code(node.value))
             if receiver.of == "argparse.Namespace":
-                return self.values.parameters.command_line(name)
+                return self.reading.values.parameters.command_line(name)
         if self.reading.api(node.value) in ("absl.flags.FLAGS", "tensorflow.app.flags.FLAGS", "tensorflow.flags.FLAGS"):
-            return self.values.parameters.command_line(name)
+            return self.reading.values.parameters.command_line(name)
         return UNKNOWN

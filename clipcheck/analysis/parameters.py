@@ -16,16 +16,14 @@ from clipcheck.model.value import UNKNOWN, Constant, Instance, Tensor, Value
 
 if TYPE_CHECKING:
     from clipcheck.analysis.reading import FileReading
-    from clipcheck.analysis.values import Values
 
 _KERAS_LOSS_PARAMETERS = frozenset({"y_true", "y_pred"})
 _OPTIONS = re.compile(r"^(add_argument|option|DEFINE_\w+)$")
 
 
 class ParameterValues:
-    def __init__(self, reading: FileReading, values: Values) -> None:
+    def __init__(self, reading: FileReading) -> None:
         self.reading = reading
-        self.values = values
 
     def of(self, binding: Binding) -> Value:
         param = binding.node
@@ -90,7 +88,7 @@ class ParameterValues:
             if argument is not None:
                 given.append(argument.code.value)
             elif param.default is not None:
-                given.append(self.values.of(param.default))
+                given.append(self.reading.values.of(param.default))
             else:
                 return UNKNOWN
         return join(given)
@@ -142,7 +140,7 @@ class ParameterValues:
     def _default(self, param: cst.Param) -> Value:
         if param.default is None:
             return UNKNOWN
-        value = self.values.of(param.default)
+        value = self.reading.values.of(param.default)
         return UNKNOWN if value == Constant(None) else assumed(value)
 
     def _tensor(self, param: cst.Param, function: cst.FunctionDef) -> Value:

@@ -123,6 +123,11 @@ class Scopes:
         every = (b for scope in self._by_node.values() for bound in scope.bindings.values() for b in bound)
         return frozenset(b.imported for b in every if b.imported) | frozenset(self.star_imports)
 
+    def forget(self) -> None:
+        """Drop the bindings, which refer to their scopes."""
+        for scope in self._by_node.values():
+            scope.bindings.clear()
+
     def _scope_at(self, node: cst.CSTNode) -> Scope:
         scope = self._by_node.get(node)
         if scope is None:

@@ -60,8 +60,8 @@ class Values:
 
     def __init__(self, reading: FileReading) -> None:
         self.reading = reading
-        self.calls = CallValues(reading, self)
-        self.parameters = ParameterValues(reading, self)
+        self.calls = CallValues(reading)
+        self.parameters = ParameterValues(reading)
         self._known: dict[cst.CSTNode, Value] = {}
 
     def of(self, node: cst.CSTNode) -> Value:

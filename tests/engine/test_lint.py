@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from pathlib import Path
 from unittest import mock
 
+import libcst as cst
 import pytest
 
 from clipcheck.applicability import Applicability
 from clipcheck.diagnostic import Position, Span, TextEdit
 from clipcheck.engine.lint import Result, lint_bytes, lint_document
+from clipcheck.engine.registry import load_cards
 from clipcheck.settings import Settings
 from clipcheck.source.document import Document
 from tests.engine.notebooks import notebook
@@ -183,3 +186,15 @@ def test_the_cells_of_a_notebook_are_one_script() -> None:
 
 def test_a_document_can_be_linted_without_a_file() -> None:
     assert codes(lint_document(Document.from_bytes("-", b"old()\n"), RULES, Settings())) == ["TOY201"]
+
+
+def test_a_tree_goes_when_its_file_is_done() -> None:
+    """What refers to itself would wait for the garbage collector, and files would add up in memory."""
+    fixture = Path("fixtures/gradient_clipping/clip_after_step/gan_trainers.py")
+    everything = [card.without_screens() for card in load_cards()]
+    gc.disable()
+    try:
+        assert lint_bytes(str(fixture), fixture.read_bytes(), everything, Settings()).diagnostics
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, cst.Module)]
+    finally:
+        gc.enable()
