@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TypeAlias
+
+from msgspec.structs import asdict
 
 from clipcheck.report.verdict import message, promise, word_of
 from clipcheck.verify.record import Seen

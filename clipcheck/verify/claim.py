@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 class Kind(str, enum.Enum):
@@ -33,8 +34,7 @@ class Since(str, enum.Enum):
     which no clip is known."""
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """A place in the script where the live object behind a claim can be had, and its bounds.
 
     path, line, column: a statement of that file (line from 1, column from 0, as CPython's `ast` counts). after: behind
@@ -52,8 +52,7 @@ class Note:
     norm: str | None = None
 
 
-@dataclass(frozen=True)
-class Constrained:
+class Constrained(Struct, frozen=True):
     """The live objects are all Keras variables (of the noted models, if there are any) whose constraint is of a class.
 
     constraint: the name of the class; for outputs that of the layer or module itself. low, high: the bounds as
@@ -65,8 +64,7 @@ class Constrained:
     high: str | None = None
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """One promise.
 
     subject: what the user calls it ("critic", "self.critic"; for outputs the class or function).

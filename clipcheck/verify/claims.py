@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.analysis import read_script
 from clipcheck.engine.deep import with_deep_stack
@@ -52,8 +54,7 @@ def _script(path: str, code: str, settings: Settings) -> Script:
     return read_script(module, target_keras=settings.target_keras, target_torch=settings.target_torch)
 
 
-@dataclass(frozen=True)
-class _Files:
+class _Files(Struct, frozen=True, dict=True):
     """The files of a script.
 
     sources: their code by path, the script's own first.

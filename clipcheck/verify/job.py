@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from clipcheck.verify.claim import Claim
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Struct, frozen=True):
     """One run of a script under watch.
 
     script: the path of the script as the user gave it. code: the text to run in its place (a fixed version), None for

@@ -6,9 +6,11 @@ import importlib.util
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.verify.claim import Claim, Kind
 from clipcheck.verify.record import Record, Seen
@@ -51,8 +53,7 @@ class CannotDrawError(ValueError):
     """The picture cannot be drawn, and why."""
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True):
     """What there is to draw of one version of a script: its claims, and what the processes of its run recorded."""
 
     claims: Sequence[Claim]
@@ -96,8 +97,7 @@ def draw(path: Path, before: Run, after: Run | None = None) -> None:
         _save(figure, path)
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """The largest absolute value at each update, of one claim in one run. out: what left its bounds first."""
 
     name: str
@@ -110,8 +110,7 @@ class _Line:
         return [value for _, value in self.points if math.isfinite(value)]
 
 
-@dataclass(frozen=True)
-class _Panel:
+class _Panel(Struct, frozen=True):
     title: str
     axis: str
     bound: float | None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
 class Ended(str, enum.Enum):
@@ -22,8 +23,7 @@ class Ended(str, enum.Enum):
     """There was nothing to verify."""
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What was seen of one parameter (or of all gradients of an optimizer, or of the outputs of a layer) for one claim.
 
     claim: its number in the job. name: the parameter's own name behind that of its model ("critic.conv1.weight").
@@ -55,8 +55,7 @@ class Seen:
     rank: int = 0
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(Struct, frozen=True):
     """One run of the script.
 
     updates: how often any optimizer of a watched framework updated anything. seen: for each claim what was watched.

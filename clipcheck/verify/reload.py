@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from clipcheck.verify import child
 from clipcheck.verify.claim import Claim, Kind, Since

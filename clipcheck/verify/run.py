@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.verify import child, processes
 from clipcheck.verify.folder import JOB, OUTPUT, all_of
@@ -27,8 +29,7 @@ LAUNCHED_GRACE = 30.0
 _CHILD = str(Path(next(iter(child.__path__))) / "__main__.py")
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What came of a job.
 
     records: of each process that was watched, by rank; at least one. output: what the script printed.

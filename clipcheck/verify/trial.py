@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clipcheck.diagnostic import Position
 from clipcheck.settings import Settings
@@ -23,8 +25,7 @@ from clipcheck.verify.verdict import Verdict, judge, line_of
 from clipcheck.verify.watch import Wish, claims_for
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """How a script is to be run, and what is to be watched.
 
     arguments, updates, fake_data, seed, device: as in `Job`. timeout: in seconds, None for none. nproc: how many
@@ -41,8 +42,7 @@ class Options:
     wishes: tuple[Wish, ...] = ()
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """What came of one verification. Line numbers of claims are those of `document.code`."""
 
     document: Document

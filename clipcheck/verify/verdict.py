@@ -7,7 +7,8 @@ import math
 import re
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from clipcheck.verify.claim import Claim, Kind, Since
 from clipcheck.verify.job import Job
@@ -25,8 +26,7 @@ class Ruling(str, enum.Enum):
         return list(Ruling).index(self)
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """One claim's part of the verdict.
 
     seen: what was seen of it. reason: why it is inconclusive.
@@ -44,8 +44,7 @@ class Judged:
         return min(out, key=_first_update, default=None)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The verdict on one run of a script.
 
     claims: in the order of the job. reasons: why the run as a whole proves nothing, or less than it might; whole

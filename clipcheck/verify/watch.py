@@ -6,8 +6,9 @@ import ast
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from clipcheck.verify.claim import Claim, Kind, Note, Since
 
@@ -26,8 +27,7 @@ class WatchError(ValueError):
     """What is to be watched cannot be told from the script."""
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """One thing to watch.
 
     name: of a model or a parameter ("critic", "self.critic", "critic.conv1"), maybe with a glob over the names of its

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from textwrap import dedent
 
 import pytest
+from msgspec.structs import replace
 
 from clipcheck.report.colour import PLAIN, ansi
 from clipcheck.report.numbers import interval, number

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from clipcheck.source.document import Document
 from clipcheck.verify.claim import Claim, Kind, Note

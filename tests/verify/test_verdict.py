@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from clipcheck.verify.claim import Claim, Kind, Note, Since
 from clipcheck.verify.job import Job

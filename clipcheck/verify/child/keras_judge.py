@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from clipcheck.verify.child.keras_looks import Array
 from clipcheck.verify.record import Seen
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """low, high: as the dtype has them, infinite on an open side. slack: how far beyond them is within them, as a part
     of the bound. is_norm: the norm is meant."""
 
@@ -49,8 +48,7 @@ def _rounded(bound: float, dtype: str) -> float:
         return float(np.dtype(dtype).type(bound))
 
 
-@dataclass(frozen=True)
-class Thing:
+class Thing(Struct, frozen=True):
     """What is looked at for a claim, as it will be told."""
 
     claim: int

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[np.floating[Any]]]"
 Tensor: TypeAlias = Any
 """A tensor of the framework at hand, be it a value or a symbol in a graph."""
 
 
-@dataclass(frozen=True)
-class Looks:
+class Looks(Struct, frozen=True):
     """Some looks, the oldest first: for each a row of numbers and a mark.
 
     first: how many looks were made before these. marks: what stood on the mark of the trace at each look.

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from clipcheck.verify.child.keras_looks import dtype_of
 from clipcheck.verify.child.keras_subjects import own_path
 from clipcheck.verify.child.session import Session
+from clipcheck.verify.wire import dumps, loads
 
 SAVED = "saved"
 """The folder of a job in which they are kept."""
@@ -33,8 +33,7 @@ Stated: TypeAlias = Callable[[Any], "tuple[float | None, float | None]"]
 """The bounds that a claim has for a variable which its model's own optimizer clips."""
 
 
-@dataclass(frozen=True)
-class KeptWeight:
+class KeptWeight(Struct, frozen=True):
     """What a weight of a saved model is to keep when it is loaded.
 
     index: in the weights of the model. low, high: the bounds that it had, None on a side that is open. probed: what its
@@ -48,8 +47,7 @@ class KeptWeight:
     probed: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
-class KeptModel:
+class KeptModel(Struct, frozen=True):
     """A model that was saved. name: its file's, as the script had it. framework: "keras" or "tf_keras"."""
 
     name: str
@@ -60,8 +58,7 @@ class KeptModel:
 
 def kept_models(folder: Path) -> Iterator[KeptModel]:
     for path in sorted((folder / SAVED).glob("*.json")):
-        data = json.loads(path.read_text(encoding="utf-8"))
-        yield KeptModel(**{**data, "weights": tuple(KeptWeight(**weight) for weight in data["weights"])})
+        yield loads(path.read_text(encoding="utf-8"), KeptModel)
 
 
 class Keeper:
@@ -106,7 +103,7 @@ class Keeper:
         copy = self._folder / f"{saved.index(own)}{path.suffix}"
         shutil.copyfile(path, copy)
         kept = KeptModel(path.name, copy.name, self._keras.__name__, weights)
-        copy.with_suffix(".json").write_text(json.dumps(asdict(kept)), encoding="utf-8")
+        copy.with_suffix(".json").write_text(dumps(kept), encoding="utf-8")
 
     def _weights(self, model: Any) -> Iterator[KeptWeight]:
         for index, variable in enumerate(model.weights):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import ModuleType
 from typing import Any
+
+from msgspec import Struct, field
 
 from clipcheck.verify.child.keras_judge import Bounds, rounded
 from clipcheck.verify.child.keras_looks import Backend, dtype_of, is_watchable
@@ -20,8 +21,7 @@ _MODEL = re.compile(r"^(sequential|functional|model)(_\d+)?\.")
 """How a path begins with the name of a model that nobody has named."""
 
 
-@dataclass(frozen=True)
-class Weight:
+class Weight(Struct, frozen=True):
     """A variable as a claim speaks of it."""
 
     variable: Any
@@ -29,8 +29,7 @@ class Weight:
     bounds: Bounds
 
 
-@dataclass
-class Binding:
+class Binding(Struct):
     """A claim, with what its notes gave it.
 
     limits: as the last note had them. parts: models, layers, optimizers and variables, by identity.

@@ -108,7 +108,7 @@ class Torch:
         return function
 
     def version(self) -> dict[str, str]:
-        return {"torch": torch.__version__}
+        return {"torch": str(torch.__version__)}
 
 
 def _measure(value: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> None:

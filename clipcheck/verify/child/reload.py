@@ -13,11 +13,12 @@ import math
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import CodeType
 from typing import Any
+
+from msgspec import Struct
 
 OWN_CLAIM = 0
 """The number of the claim in the record: it is about nothing else."""
@@ -215,8 +216,7 @@ def _kept(kept: Any, weight: Any, keras: Any, variable: Any) -> Any:
     )
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """low, high: the bounds, None on a side that is open."""
 
     low: float | None

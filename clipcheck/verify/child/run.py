@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from dataclasses import replace
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
+
+from msgspec.structs import replace
 
 from clipcheck.verify.child.imports import AfterImport, Finder
 from clipcheck.verify.child.notes import SESSION, notes_by_path

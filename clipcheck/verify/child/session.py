@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
+
+from msgspec import Struct
 
 from clipcheck.verify.claim import Claim
 from clipcheck.verify.job import Job
@@ -18,8 +19,7 @@ class EnoughError(BaseException):
     """The updates that were asked for were seen. Not an Exception: the script must not catch it by accident."""
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The bounds of a claim as the run has them; None on an open side."""
 
     low: float | None = None

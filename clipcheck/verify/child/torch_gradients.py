@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import torch
+from msgspec.structs import replace
 from torch.optim import Optimizer
 
 from clipcheck.verify.child.session import Limits

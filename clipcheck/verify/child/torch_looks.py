@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import torch
+from msgspec import Struct
+from msgspec.structs import replace
 from torch.utils.weak import TensorWeakRef
 
 from clipcheck.verify.child.session import Limits
@@ -16,8 +17,7 @@ from clipcheck.verify.child.torch_sheet import Bounds, Column, Sheet, higher, ro
 from clipcheck.verify.record import Seen
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(Struct, frozen=True):
     """A parameter to look at. It is not kept alive.
 
     read: what of it is compared (its values on this rank, its gradient …).
@@ -36,8 +36,7 @@ class Item:
         return rounded(bounds_of(self.limits), dtype)
 
 
-@dataclass(frozen=True)
-class Sight:
+class Sight(Struct, frozen=True):
     """What was seen under a name, and of what it was seen last."""
 
     name: str
@@ -101,8 +100,7 @@ class Looks:
         self._past += [group for group in before.values() if all(group is not other for other in self._groups)]
 
 
-@dataclass(frozen=True)
-class _Kind:
+class _Kind(Struct, frozen=True):
     device: torch.device
     dtype: torch.dtype
     is_signed: bool

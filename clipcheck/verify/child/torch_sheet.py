@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, reduce
 from itertools import groupby
 from typing import TypeAlias
 
 import torch
+from msgspec import Struct
 
 Bounds: TypeAlias = tuple[float, float]
 """The lowest and the highest value that is allowed; infinite on an open side."""
@@ -27,8 +27,7 @@ def rounded(bounds: Bounds, dtype: torch.dtype) -> Bounds:
     return low, high
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """All looks at one tensor. Looks are named by the labels that they were given, in rising order.
 
     lowest: None where only the largest absolute value is known, which is `highest` then. excess: how far beyond a

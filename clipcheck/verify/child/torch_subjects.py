@@ -8,13 +8,14 @@ import re
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import repeat
 from types import GeneratorType
 from typing import Any, TypeAlias
 
 import torch
+from msgspec import Struct
+from msgspec.structs import replace
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.utils.parametrize import ParametrizationList
@@ -69,8 +70,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
             return module
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """A leaf that a claim was bound to, and whose parameters are meant by it. Neither is kept alive."""
 
     bound: Callable[[], Leaf | None]

@@ -125,7 +125,7 @@ class TorchWatcher:
         return {number: watched.history() for number, watched in self._all.items()}
 
     def versions(self) -> dict[str, str]:
-        versions = {"torch": torch.__version__}
+        versions = {"torch": str(torch.__version__)}
         return versions | {"cuda": torch.version.cuda} if torch.version.cuda else versions
 
     def _due(self) -> list[Weights]:
