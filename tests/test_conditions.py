@@ -81,6 +81,108 @@ with accelerator.accumulate(model):
     optimizer.step()
 """
 
+HELPED = """
+from torch.nn.utils import clip_grad_norm_
+
+class Trainer:
+    def clip(self):
+        {clip}
+
+    def train(self):
+        self.optimizer.zero_grad()
+        {first}
+        {last}
+"""
+CLIP = "return clip_grad_norm_(self.model.parameters(), 1.0)"
+LATE = HELPED.format(clip=CLIP, first="self.optimizer.step()", last="self.clip()")
+IN_TIME = HELPED.format(clip=CLIP, first="self.clip()", last="self.optimizer.step()")
+SCALING = """
+import tensorflow as tf
+scaled = optimizer.get_scaled_loss(loss)
+grads = tape.gradient(scaled, variables)
+{}
+grads = [tf.clip_by_norm(grad, 1.0) for grad in grads]
+optimizer.apply_gradients(zip(grads, variables))
+"""
+BOUNDED = """
+import keras
+from bounds import {name}
+model = keras.Sequential([keras.layers.Dense(1, kernel_constraint={name}(0.01))])
+"""
+ONE_RUN = "import tensorflow as tf\nclip = tf.assign({}, tf.clip_by_value(w, -1, 1))\nsess.run([o.minimize(l), clip])\n"
+BY_HAND = """
+import keras
+model = keras.Sequential([keras.layers.Dense(1, kernel_constraint=Clip())])
+w.assign_sub({})
+"""
+TWO = """
+import torch
+d_optimizer = torch.optim.{maker}(critic.parameters())
+g_optimizer = torch.optim.{maker}(generator.parameters())
+{passes}
+torch.nn.utils.clip_grad_norm_(critic.parameters(), 1.0)
+g_optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "source"),
+    [
+        ("CLP202", LATE),
+        ("CLP202", LATE.replace("self.clip()", "(lambda: self.clip())()")),
+        (
+            "CLP202",
+            LATE.replace("        self.optimizer.step()", "        run(self.update)\n").replace(
+                "    def train", "    def update(self):\n        self.optimizer.step()\n\n    def train"
+            ),
+        ),
+        ("CLP201", LATE.replace(".step()", ".zero_grad()").replace("self.clip()", "self.clip()\n        l.backward()")),
+        ("CLP215", LATE.replace("self.clip()", "self.clip()\n        for l in losses:\n            l.backward()")),
+        ("CLP202", "import tensorflow as tf\n" + APPLIED.format("pass") + "tf.clip_by_global_norm(grads, 1.0)\n"),
+        ("CLP203", SCALING.format("scaled = optimizer.get_unscaled_gradients(other)\ngrads = tape.gradient(l, v)")),
+        ("CLP209", TWO.format(maker="Adam", passes="loss.backward()")),
+        ("CLP209", "import torch\ntorch.nn.utils.clip_grad_norm_([p.grad for p in params], 1.0)\n"),
+        ("CLP209", "from torch.nn.utils import clip_grad_norm_ as c\ndef f(net: Module):\n    c(net, 1.0)\n"),
+        ("CLP105", BOUNDED.format(name="WeightClip")),
+        ("CLP105", BOUNDED.format(name="Clip as Bound").replace("=Clip as ", "=")),
+        ("CLP105", "import torch\nclass Critic: pass\ncritic.fc.weight.data.clamp_(-1, 1)\n"),
+        ("CLP108", ONE_RUN.format("w")),
+        ("CLP106", BY_HAND.format("0.1 * grad")),
+    ],
+)
+def test_what_steps_may_do_is_read(code: str, source: str) -> None:
+    assert passes(code, source)
+
+
+@pytest.mark.parametrize(
+    ("code", "source"),
+    [
+        ("CLP202", IN_TIME),
+        ("CLP202", IN_TIME.replace("self.optimizer.step()", "for o in opts:\n            self.scaler.step(o)")),
+        ("CLP202", LATE.replace("self.clip()", "clip()").replace("def clip", "def bound")),
+        ("CLP202", LATE.replace("zero_grad()", "train()")),
+        ("CLP201", IN_TIME.replace("optimizer.zero_grad()", "loss.backward()")),
+        ("CLP215", LATE),
+        ("CLP202", APPLIED.format("x = tf.clip_by_value(x, 0, 1)")),
+        ("CLP203", SCALING.format("grads = optimizer.get_unscaled_gradients(grads)")),
+        ("CLP209", TWO.format(maker="Adam", passes="")),
+        ("CLP209", TWO.format(maker="make", passes="loss.backward()").replace("torch.optim.", "")),
+        ("CLP209", "import torch\ndef clip(parameters):\n    torch.nn.utils.clip_grad_norm_(parameters, 1.0)\n"),
+        ("CLP209", "clip_grad_norm_(optimizer.param_groups[0]['params'], 1.0)\n"),
+        ("CLP209", "clip_grad_norm_([p for p in net.parameters() if p.requires_grad], 1.0)\n"),
+        ("CLP105", BOUNDED.format(name="NonNeg")),
+        ("CLP105", "import torch\nnet.fc.weight.data.clamp_(-1, 1)\n"),
+        ("CLP108", ONE_RUN.format("v")),
+        ("CLP106", BY_HAND.format("1")),
+        (
+            "CLP601",
+            'def f():\n    """\n    >>> from keras import ops\n    """\n    return backend.numpy.clip(x, 0, 1)\n',
+        ),
+    ],
+)
+def test_what_steps_cannot_do_is_not(code: str, source: str) -> None:
+    assert not passes(code, source)
+
 
 @pytest.mark.parametrize(
     ("code", "source"),
@@ -96,12 +198,12 @@ with accelerator.accumulate(model):
         ("CLP303", "p.add_argument('--max-value', default=-1)\nx.clamp(0, args.max_value)\n"),
         ("CLP303", IMPORTS + "for low, high in zip([1, 2], (0, 0)):\n    torch.clamp(x, low, high)\n"),
         ("CLP305", CLIPPED.format(high="1 - 1e-8", used="return 1 / (1 - clipped(x))")),
-        ("CLP305", IMPORTS + "def guard(p, eps=1e-9):\n    return np.clip(p, eps, 1 - eps)\n"),
+        ("CLP305", IMPORTS + "def guard(p, eps=1e-9):\n    return torch.clamp(p, eps, 1 - eps)\n"),
         ("CLP306", CLIPPED.format(high="1.0", used="return -(y * clipped(x).log()).sum()")),
         ("CLP306", CLIPPED.format(high="1.0", used="p = clipped(x).view(-1)\n        return torch.log(p[y])")),
         ("CLP306", "from torch import log as ln\np = x.clamp(0, 1)\nloss = -ln(p)\n"),
         ("CLP306", IMPORTS + "def nll(p):\n    return -torch.log(p)\nloss = nll(p=torch.clamp(x, 0, 1))\n"),
-        ("CLP306", "x.clamp_(0, 1)\nloss = torch.log(1 - x)\n"),
+        ("CLP306", "import torch\nx.clamp_(0, 1)\nloss = torch.log(1 - x)\n"),
         ("CLP307", "error = (target - q).clamp(-1, 1)\nloss = (error ** 2).mean()\nloss.backward()\n"),
         ("CLP307", IMPORTS + "def delta():\n    return a - b\ne = torch.clamp(delta(), -c, c)\nloss = e * e\n"),
         ("CLP308", THRESHOLD.format(name="t", made="nn.Parameter(x)", used="return x.clamp(0, self.t.item())")),
@@ -193,3 +295,61 @@ def test_what_only_looks_like_it_is_not(code: str, source: str) -> None:
 
 def passes(code: str, source: str) -> bool:
     return bool(Screens([CARDS[code]]).passed(Outline(source.encode())))
+
+
+VALUES_THAT_MAY_BE_WRONG = [
+    ("CLP303", "LOW = 1\ndef f(x, high=0):\n    return torch.clamp(x, LOW, high)\n"),
+    ("CLP303", "def f(x, high):\n    return torch.clamp(x, 1, high)\ndef g(low):\n    f(x, -1)\n"),
+    ("CLP303", "def g():\n    global LOW\n    LOW = 2\ndef f(x):\n    return np.clip(x, LOW, 1)\n"),
+    ("CLP303", "def f(x):\n    low = 2\n    def g():\n        return np.clip(x, low, 1)\n"),
+    ("CLP303", "class A:\n    low, high = 1, 0\n    def f(self, x):\n        np.clip(x, self.low, self.high)\n"),
+    ("CLP303", "def main():\n    p.add_argument('--low', default=2)\n    np.clip(x, p.parse_args().low, 1)\n"),
+    ("CLP302", "for w in model.weights:\n    clipped = np.clip(w, 0, 1)\n    w = clipped\n"),
+    ("CLP304", "import keras\ntf.keras.backend.clip(x, min_value=0)\n"),
+    ("CLP304", "for p in net.parameters():\n    g = p.grad\n    g.data.clamp_(max=1)\n"),
+    ("CLP304", "for g, v in zip(tape.gradient(loss, variables), variables):\n    g = tf.minimum(g, 1)\n"),
+    ("CLP305", "p = torch.clamp(p, 1e-9, 1 - 1e-9)\ny = 1 / (1 - p)\n"),
+    ("CLP306", "ln = torch.log\ny = ln(torch.clamp(x, 0, 1))\n"),
+    (
+        "CLP306",
+        "class A:\n    def f(self, x):\n        self.p = torch.clamp(x, 0, 1)\n"
+        "    def g(self):\n        return torch.log(self.p)\n",
+    ),
+    ("CLP307", "td = torch.clamp(a - b, -1, 1)\nsame = td\nloss = (same ** 2).mean()\nloss.backward()\n"),
+    ("CLP307", "def f(a, b):\n    d = a - b\n    return torch.clamp(d, -c, c)\nloss = f(x, y).pow(2).mean()\n"),
+    ("CLP309", "self.t = torch.nn.Parameter(x)\nt = self.t.view(1, -1)\ny = torch.clamp(x, -t, t)\n"),
+    ("CLP309", "self.t = torch.nn.Parameter(x)\nz = x / self.t\ny = self.t * torch.tanh(z)\n"),
+    ("CLP304", "grad = tf.minimum(grad, y=limit)\n"),
+    ("CLP401", "for i, v in enumerate(x):\n    if v > 1:\n        x[i] = 1\n"),
+    ("CLP401", "for i, v in enumerate(x):\n    x[i] = min(max(v, 0), 1)\n"),
+    ("CLP401", "for i in r:\n    if x[i] > 1:\n        y[i] = 1\n    else:\n        y[i] = x[i]\n"),
+    ("CLP402", STEP.format("forward").replace("np.clip(x", "np.clip(x * 2")),
+]
+VALUES_THAT_ARE_NOT_WRONG = [
+    ("CLP303", "def g():\n    n = -5\ndef f(x, n):\n    return np.clip(x, 0, n - 1)\n"),
+    ("CLP303", "f(low=2)\nnp.clip(x, self.low, 1)\n"),
+    ("CLP303", "def f(x):\n    low, high = 0, x.size(0)\n    return np.clip(x, low, high)\n"),
+    ("CLP302", "for i in r:\n    x = np.clip(x, 0, 1)\nfor x in y:\n    print(x)\n"),
+    ("CLP304", "torch.clip(i, min=0)\n"),
+    ("CLP304", "mask = (p.grad > 0).float()\nmask.mean().clamp_(min=1e-3)\n"),
+    ("CLP304", "least = tf.minimum(tf.minimum(r, g), b)\n"),
+    ("CLP305", "p = torch.clamp(p, 1e-9, 1 - 1e-9)\ny = 1 / p\n"),
+    ("CLP305", "p = torch.logit(torch.rand(3).clamp(1e-9, 1 - 1e-9))\n"),
+    ("CLP306", "def f(b):\n    y = torch.log(b.clamp(min=0))\n    assert torch.isfinite(y)\n"),
+    ("CLP306", "i = i.clamp(min=0)\ny = torch.log(x.gather(-1, i))\n"),
+    ("CLP307", "x0 = torch.clamp(a - b, -1, 1)\nloss = ((c - x0) ** 2).mean()\nloss.backward()\n"),
+    ("CLP309", "self.t = torch.nn.Parameter(x)\ny = self.c * torch.tanh(x @ self.t / self.c)\n"),
+    ("CLP401", "for d, t in pairs:\n    if iou[d, t] >= least:\n        seen[t] = True\n"),
+    ("CLP401", "def test_f():\n    y = np.vectorize(lambda v: min(max(v, 0), 1))(x)\n"),
+    ("CLP402", STEP.format("forward").replace("np.clip(x", "np.clip(x.cpu().numpy() * 255")),
+]
+
+
+@pytest.mark.parametrize(("code", "source"), VALUES_THAT_MAY_BE_WRONG)
+def test_a_value_that_may_be_wrong_is_read(code: str, source: str) -> None:
+    assert passes(code, IMPORTS + source)
+
+
+@pytest.mark.parametrize(("code", "source"), VALUES_THAT_ARE_NOT_WRONG)
+def test_a_value_of_another_scope_or_kind_is_not(code: str, source: str) -> None:
+    assert not passes(code, IMPORTS + source)

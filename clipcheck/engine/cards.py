@@ -83,7 +83,13 @@ def card_of(rule: Rule) -> Card:
 def _condition(words: bytes | re.Pattern[bytes] | tuple[bytes, ...]) -> Condition:
     if isinstance(words, re.Pattern):
         return ((words.pattern, int(words.flags)),)
-    return tuple((pattern, 0) for pattern in (words if isinstance(words, tuple) else (words,)))
+    return tuple(map(_with_flags, words if isinstance(words, tuple) else (words,)))
+
+
+def _with_flags(pattern: bytes) -> tuple[bytes, int]:
+    """Words in any case are still plain words where that is not part of the pattern."""
+    bare = pattern.removeprefix(b"(?i)")
+    return bare, int(re.IGNORECASE) if bare != pattern else 0
 
 
 def cards_of_pack(pack: str, make: Callable[[str], list[Card]]) -> list[Card]:

@@ -62,6 +62,7 @@ MANTISSA = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 
 
 LOGS_BY_NAME = last_names(LOGS, LOG_METHODS, LOG1PS)
-INFINITE_BY_NAME = LOGS_BY_NAME | last_names(AT_ONE, AT_ONE_METHODS, DIVISIONS, POWERS)
+AT_ZERO_BY_NAME = LOGS_BY_NAME | last_names(DIVISIONS, POWERS)
+AT_ONE_BY_NAME = last_names(AT_ONE, AT_ONE_METHODS)
 KEEPING_BY_NAME = last_names(DIVISIONS, POWERS, UNCHANGED, UNCHANGED_METHODS)
 """By the last parts of their names: what may be infinite, and what hands zeros and ones on."""

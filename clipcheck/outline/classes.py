@@ -213,7 +213,9 @@ def _imports(outline: Outline) -> tuple[bytes, ...]:
     found = []
     for imported in _IMPORT.finditer(outline.data):
         before = outline.data[max(0, imported.start() - _FAR) : imported.start()]
-        found.append(_CONTINUED.sub(b" ", before).rpartition(b"\n")[2] + imported[0])
+        line = _CONTINUED.sub(b" ", before).rpartition(b"\n")[2]
+        if not line.lstrip().startswith(b">>>"):  # an example in a docstring
+            found.append(line + imported[0])
     return tuple(found)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import operator
 import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from clipcheck.outline.constants import Numbers, may_both, numbers
 from clipcheck.outline.outline import Outline, last_name, walk
 from clipcheck.outline.shapes import VALUE_CLIPS
 
@@ -38,9 +40,24 @@ _TAKES_PLAIN = re.compile(rb"def\s+\w+\s*\([^()]*\)")
 def may_clip_elements(outline: Outline) -> bool:
     """Whether a walk through an array may clip each element, and do nothing else. Raises CannotTellError."""
     patterns = [pattern for pattern, test in (*_SHAPES, *_clips(outline)) if _is_found(pattern, test, outline)]
-    if any(_may_clip_each(node, outline) for pattern in patterns for node in outline.nodes_at(pattern)):
+    if any(_may_clip_each(node, outline) for pattern in patterns for node in _nodes_at(pattern, outline)):
         return True
-    return outline.has(rb"vectorize") and any(_may_map(site.call, outline) for site in outline.calls({"vectorize"}))
+    sites = outline.calls({"vectorize"}) if outline.has(rb"vectorize") else ()
+    return any(
+        _may_map(site.call, outline) for site in sites if not getattr(site.function, "name", "").startswith("test")
+    )
+
+
+def _nodes_at(pattern: bytes, outline: Outline) -> Iterator[ast.AST]:
+    """The nodes around what a pattern finds, but for what a test compares with."""
+    in_tests: set[int] = set()
+    for node in outline.nodes_at(pattern):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inside = set(map(id, walk(node)))
+            in_tests = in_tests | inside if node.name.startswith("test") else in_tests - inside
+            yield node
+        elif id(node) not in in_tests:
+            yield node
 
 
 def _is_found(pattern: bytes, test: _Test, outline: Outline) -> bool:
@@ -108,7 +125,7 @@ def _may_clip_each(node: ast.AST, outline: Outline) -> bool:
     if isinstance(node, ast.Call):
         return _may_make(node, outline) or _may_map(node, outline)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return _may_clip_parameter(node, outline) and _is_mentioned(node, outline)
+        return _may_clip_parameter(node, outline) and _may_clip_elsewhere(node, outline)
     return isinstance(node, ast.For) and _may_be_loop(node, outline)
 
 
@@ -173,30 +190,47 @@ def _may_be_loop(node: ast.For, outline: Outline) -> bool:
     if isinstance(only, ast.Assign):
         by_library = _is_library_clip(only.value, outline) and len(variables) < 2
         is_element = len(only.targets) == 1 and _indexed(variables)(only.targets[0])
-        return is_element and not by_library and _may_be_each(only.value, variables, outline, by_library=True)
-    return all(_may_store_bound(statement, variables) for statement in _chained(node.body))
+        named = variables if _may_count(node) else []
+        return is_element and not by_library and _may_be_each(only.value, variables, outline, named, by_library=True)
+    return all(_may_store_bound(statement, node, variables, outline) for statement in _chained(node.body))
 
 
-def _may_be_each(node: ast.expr, variables: list[str], outline: Outline, *, by_library: bool = False) -> bool:
+def _may_be_each(
+    node: ast.expr, variables: list[str], outline: Outline, named: list[str] | None = None, *, by_library: bool = False
+) -> bool:
+    """`named`: the variables that are elements themselves, if not all of them may be."""
     if _is_library_clip(node, outline) and not by_library:
         return False
-    wanted = [_indexed(variables), *map(_named, variables)]
+    wanted = [_indexed(variables), *map(_named, variables if named is None else named)]
     return any(_may_clip_one(node, each, variables, outline) for each in wanted)
 
 
-def _may_store_bound(statement: ast.stmt, variables: list[str]) -> bool:
-    """`if x[i] > high: x[i] = high`."""
+def _may_count(loop: ast.For) -> bool:
+    """Whether it may be `for i, v in enumerate(x)`."""
+    return isinstance(loop.iter, ast.Call) and len(loop.iter.args) == 1 and len(_names(loop.target)) == 2
+
+
+def _may_store_bound(statement: ast.stmt, loop: ast.For, variables: list[str], outline: Outline) -> bool:
+    """`if x[i] > high: x[i] = high`; `y[i] = high` if `y[i] = x[i]` comes last, or `v` is `x[i]`."""
     if not isinstance(statement, ast.If) or len(statement.body) != 1:
         return False
     given = statement.body[0]
     if not isinstance(given, ast.Assign) or len(given.targets) != 1 or not _indexed(variables)(given.targets[0]):
         return False
+    last = [*_chained(loop.body)][-1]
     return any(
-        (_is_same(given.value, bound) or (_may_be_number(given.value) and _may_be_number(bound)))
-        and (_indexed(variables)(value) or any(_named(name)(value) for name in variables))
+        (_indexed(variables)(value) or any(_named(name)(value) for name in variables))
         and _is_fixed([bound], variables)
+        and (_is_same(given.targets[0], value) or _may_count(loop) or _may_keep(last, value))
+        and _may_be_same(given.value, bound, outline)
         for value, bound in _compared(statement.test)
     )
+
+
+def _may_keep(last: ast.stmt, value: ast.expr) -> bool:
+    """Whether an `else` assigns the value."""
+    rest = last.orelse if isinstance(last, ast.If) else []
+    return len(rest) == 1 and isinstance(rest[0], ast.Assign) and _is_same(rest[0].value, value)
 
 
 def _chained(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -289,15 +323,21 @@ def _may_clip_parameter(function: _Function, outline: Outline) -> bool:
     if function.decorator_list or len(names) != 1 or given.vararg or given.kwarg:
         return False
     statements = function.body[1:] if ast.get_docstring(function, clean=False) is not None else function.body
+    if not statements:
+        return False
     wanted = _named(names[0])
-    first = statements[0] if statements else None
+    first, *rest = statements
     if isinstance(first, ast.Return):
         return first.value is not None and _is_clip_of(first.value, wanted, names, outline)
     if not isinstance(first, ast.If) or len(first.body) != 1 or not isinstance(first.body[0], ast.Return):
         return False
     chosen = first.body[0].value
+    returned = [node.value for each in (*first.orelse, *rest) for node in walk(each) if isinstance(node, ast.Return)]
     return chosen is not None and any(
-        wanted(value) and _is_same(chosen, bound) and _is_fixed([bound], names)
+        wanted(value)
+        and _is_same(chosen, bound)
+        and _is_fixed([bound], names)
+        and any(other is not None and _may_be_same(other, value, outline) for other in returned)
         for value, bound in _compared(first.test)
     )
 
@@ -311,8 +351,13 @@ def _functions(name: str, outline: Outline) -> Iterator[_Function]:
                 yield node
 
 
-def _is_mentioned(function: _Function, outline: Outline) -> bool:
-    return outline.has(rb"(?<!def )\b%s\b" % function.name.encode())
+def _may_clip_elsewhere(function: _Function, outline: Outline) -> bool:
+    """Whether something where the function is mentioned may use it for each element."""
+    for name in outline.aliases(frozenset({function.name})):
+        for node in _nodes_at(rb"(?<!def )\b%s\b" % name.encode(), outline):
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _may_clip_each(node, outline):
+                return True
+    return False
 
 
 def _is_fixed(bounds: list[ast.expr], variables: list[str]) -> bool:
@@ -323,11 +368,19 @@ def _is_fixed(bounds: list[ast.expr], variables: list[str]) -> bool:
 
 
 def _is_same(one: ast.expr, other: ast.expr) -> bool:
-    return ast.dump(one) == ast.dump(other)
+    return ast.unparse(one) == ast.unparse(other)  # also of what is stored and what is read
 
 
-def _may_be_number(node: ast.expr) -> bool:
-    return isinstance(node, (ast.Constant, ast.Name, ast.Attribute, ast.UnaryOp, ast.BinOp, ast.Call))
+def _may_be_same(one: ast.expr, other: ast.expr, outline: Outline) -> bool:
+    """Whether two expressions are the same, or may be the same number."""
+    if _is_same(one, other):
+        return True
+    return may_both(_numbers(one, outline), _numbers(other, outline), operator.eq)
+
+
+def _numbers(node: ast.expr, outline: Outline) -> Numbers:
+    is_bool = isinstance(node, ast.Constant) and isinstance(node.value, bool)
+    return Numbers(frozenset({float(node.value)})) if is_bool else numbers(outline, node)  # type: ignore[attr-defined]
 
 
 def _named(variable: str) -> _Wanted:

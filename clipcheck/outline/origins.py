@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 
 from clipcheck.outline.given import Given
-from clipcheck.outline.outline import Outline, Site, last_name
+from clipcheck.outline.outline import Outline, Site, last_name, walk
 from clipcheck.outline.pieces import CannotTellError
+from clipcheck.outline.scopes import Bound, Home, Scopes
 
 _MOST_SOURCES = 500
 _MOST_PARTS = 5000
@@ -42,6 +43,43 @@ def sources(outline: Outline, node: ast.expr) -> Iterator[ast.expr]:
             todo += node.elts
 
 
+def origins(outline: Outline, site: Site, node: ast.expr, keeping: frozenset[str]) -> Iterator[ast.expr]:
+    """The expressions that an argument of a call, or what it is an entry of, may be: by the names of its scope, through
+    what functions of the file return, and what others hand on that keep its kind. Raises CannotTellError."""
+    scopes = outline.once(Scopes)
+    seen: set[Bound] = set()
+    todo = [Bound(node, scopes.home(site))]
+    while todo:
+        bound = todo.pop()
+        if bound in seen:
+            continue
+        seen.add(bound)
+        if len(seen) > _MOST_PARTS:
+            raise CannotTellError
+        node, home = bound
+        yield node
+        inner: list[ast.expr] = []
+        if isinstance(node, ast.Name):
+            todo += scopes.named(node.id, home)
+        elif isinstance(node, ast.Attribute):
+            todo += scopes.attribute(node.attr)
+            inner = [node.value] * (node.attr in keeping)
+        elif isinstance(node, ast.Call):
+            name = last_name(node.func)
+            todo += scopes.returned(name)
+            if name in keeping or name.endswith("_"):
+                inner = [*node.args, *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):  # lists
+            inner = [node.left, node.right]
+        elif isinstance(node, (ast.Subscript, ast.NamedExpr, ast.Starred, ast.IfExp, ast.UnaryOp, ast.Tuple, ast.List)):
+            inner = [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
+        elif isinstance(node, (ast.ListComp, ast.GeneratorExp, ast.SetComp)):
+            inner = [node.elt]
+        elif isinstance(node, ast.Dict):
+            inner = node.values
+        todo += [Bound(each, home) for each in inner]
+
+
 def parts(outline: Outline, node: ast.expr) -> Iterator[ast.expr]:
     """Every expression that a value may be made of, one way or other. Raises CannotTellError."""
     seen: set[int] = set()
@@ -63,17 +101,19 @@ def parts(outline: Outline, node: ast.expr) -> Iterator[ast.expr]:
 
 
 def parts_near(outline: Outline, site: Site, node: ast.expr) -> Iterator[ast.expr]:
-    """Every expression that a value is made of in the function that a call stands in. Raises CannotTellError."""
-    names: set[str] = set()
-    todo: list[ast.AST] = [node]
+    """Every expression that an argument of a call is made of, by the names that are assigned in its scope. Raises
+    CannotTellError."""
+    scopes = outline.once(Scopes)
+    names: set[tuple[str, Home]] = set()
+    todo = [Bound(node, scopes.home(site))]
     while todo:
-        inner = todo.pop()
-        todo += ast.iter_child_nodes(inner)
-        if isinstance(inner, ast.expr):
-            yield inner
-        if isinstance(inner, ast.Name) and inner.id not in names:
-            names.add(inner.id)
-            todo += outline.once(Given).near(inner.id, site.tree)
+        whole, home = todo.pop()
+        for inner in walk(whole):
+            if isinstance(inner, ast.expr):
+                yield inner
+            if isinstance(inner, ast.Name) and (inner.id, home) not in names:
+                names.add((inner.id, home))
+                todo += scopes.named(inner.id, home, handed_over=False)
 
 
 def may_be_learned(outline: Outline, site: Site, node: ast.expr) -> bool:

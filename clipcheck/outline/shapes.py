@@ -6,14 +6,17 @@ Nothing is resolved here: where the tree leaves two readings open, both are take
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
 from clipcheck.frameworks import CLIPS, METHOD_CLIPS
 from clipcheck.frameworks.api import At, ClipValues
-from clipcheck.outline.origins import parts
+from clipcheck.outline.classes import imports
+from clipcheck.outline.origins import origins
 from clipcheck.outline.outline import Outline, Site, last_name, walk
+from clipcheck.outline.scopes import Scopes
 
 _FUNCTIONS: dict[str, list[ClipValues]] = {}
 for _name, _api in CLIPS.items():
@@ -28,20 +31,15 @@ class Clip(Struct, frozen=True):
     """One reading of a call that may bound values."""
 
     site: Site
+    library: str
+    """The library whose function it is; "" for a method."""
     subject: ast.expr
     low: ast.expr | None
     high: ast.expr | None
     in_place: bool
     is_method: bool
     is_complete: bool
-    """Whether both bounds are handed over, if only as None."""
-
-    def may_be_of_numpy(self, outline: Outline) -> bool:
-        root = self.site.root
-        if self.is_method or root in ("torch", "tf", "tensorflow", "keras"):
-            return False
-        name = (root or "").encode()
-        return root is None or outline.has(rb"\bnumpy\s+as\s+%s\b|import\s+%s\b|\b%s\s*=(?!=)" % (name, name, name))
+    """Whether both bounds are handed over, if only as None, or the function takes one alone."""
 
     @property
     def bounds(self) -> list[ast.expr]:
@@ -65,8 +63,10 @@ def _readings(site: Site, outline: Outline) -> Iterator[Clip]:
         apis = _FUNCTIONS.get(site.name, [])
         if site.name not in VALUE_CLIPS:
             apis = [api for own in _FUNCTIONS.values() for api in own]
-        found += [clip for api in apis if (clip := _function(site, api)) is not None]
-    if is_method and site.receiver is not None and site.name in METHOD_CLIPS:
+        found += [
+            clip for api in apis if may_be_of(api.library, site.call.func, outline) and (clip := _function(site, api))
+        ]
+    if is_method and site.receiver is not None and site.name in METHOD_CLIPS and _may_have_method(site, outline):
         found.append(_clip(site, METHOD_CLIPS[site.name], site.receiver, is_method=True))
     seen = set()
     for clip in found:
@@ -84,16 +84,58 @@ def _forms(site: Site, outline: Outline) -> tuple[bool, bool]:
     if root is None:
         return False, True
     is_bound = outline.has(rb"\b%s\s*=(?!=)" % root.encode())
-    return _may_be_module(root, outline, set()), root not in outline.imported or is_bound
+    return may_be_module(site.call.func, outline), root not in outline.imported or is_bound
 
 
-def _may_be_module(name: str, outline: Outline, seen: set[str]) -> bool:
-    """Whether a name may be an import's, also by `name = numpy`."""
-    if name in outline.imported:
+def may_be_of(library: str, function: ast.expr, outline: Outline) -> bool:
+    """Whether a function may be a library's: whether that stands in its name, or in the import of its module."""
+    word, root = library.encode(), _root(function)
+    if not outline.has(word):
+        return False
+    if root is function or not isinstance(root, ast.Name) or outline.has(rb"\b%s\s*=(?!=)" % root.id.encode()):
         return True
-    seen.add(name)
-    plain = outline.found(rb"\b%s\s*(?::[^=\n]*)?=[\s\\(]*([A-Za-z_]\w*)[\w.]*[ \t)]*(?:[\n\r#;]|\Z)" % name.encode())
-    return any(other not in seen and _may_be_module(other, outline, seen) for other in plain)
+    if library == "keras" and library in ast.unparse(function):  # tf.keras
+        return True
+    name = re.compile(rb"\b%s\b" % root.id.encode())
+    return any(word in statement for statement in imports(outline) if name.search(statement))
+
+
+def _root(node: ast.expr) -> ast.expr:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node
+
+
+def _may_have_method(site: Site, outline: Outline) -> bool:
+    """Whether the receiver may be a tensor, which it must be known to be where `clip` may be another method."""
+    receiver = site.receiver
+    if site.name != "clip" or not isinstance(receiver, ast.Attribute) or receiver.attr in _TENSOR_ATTRIBUTES:
+        return True
+    return bool(outline.once(Scopes).attribute(receiver.attr))
+
+
+_TENSOR_ATTRIBUTES = frozenset(
+    "data detach grad T mT H real imag values value kernel bias gamma beta embeddings weight".split()
+)
+
+
+def may_be_module(node: ast.expr, outline: Outline) -> bool:
+    """Whether something that is called by names and dots may begin with an import's name, also by `name = numpy`."""
+    root = _root(node)
+    return isinstance(root, ast.Name) and any(each in outline.imported for each in meanings(root.id, outline))
+
+
+def meanings(name: str, outline: Outline) -> list[str]:
+    """The name, and the first names of what is assigned to it alone, and to that in turn."""
+    known = [name]
+    for each in known:
+        if each in outline.imported:
+            continue
+        plain = outline.found(
+            rb"\b%s\s*(?::[^=\n]*)?=[\s\\(]*([A-Za-z_]\w*)[\w.]*[ \t)]*(?:[\n\r#;]|\Z)" % each.encode()
+        )
+        known += sorted(plain.difference(known))
+    return known
 
 
 def _function(site: Site, api: ClipValues) -> Clip | None:
@@ -105,8 +147,9 @@ def _clip(site: Site, api: ClipValues, subject: ast.expr, *, is_method: bool) ->
     place = (2 if is_method else 3) if site.name == "clip" else None  # NumPy takes it by position too
     in_place = api.in_place or site.argument(place, "out") is not None
     low, high = (_argument(site, at) for at in (api.low, api.high))
-    is_complete = low is not None and high is not None
-    return Clip(site, subject, _given(low), _given(high), in_place, is_method, is_complete)
+    is_complete = api.one_sided or (low is not None and high is not None)
+    library = "" if is_method else api.library
+    return Clip(site, library, subject, _given(low), _given(high), in_place, is_method, is_complete)
 
 
 def _argument(site: Site, at: At) -> ast.expr | None:
@@ -119,18 +162,21 @@ def _given(bound: ast.expr | None) -> ast.expr | None:
 
 _TAKES_GRADIENTS = rb"\.\s*grad\b|gradients?\s*\(|\bgrad\s*\("
 _GRADIENTS = frozenset({"gradient", "gradients", "grad", "compute_gradients", "get_gradients"})
+_KEEPING_GRADIENTS = frozenset(
+    "data detach T mT H real imag values value numpy item cpu cuda to clone contiguous view astype read_value copy "
+    "items float int abs round list tuple set sorted reversed iter filter enumerate zip chain dict".split()
+)
+"""The functions, methods and attributes that take a gradient, or several, and give one back; with those in place."""
 
 
 def may_be_gradient(clip: Clip, outline: Outline) -> bool:
     """Whether what is clipped may be a gradient, as the analysis knows it: a `.grad`, or what a function returned."""
     if not outline.has(_TAKES_GRADIENTS):
         return False
-    if not isinstance(clip.subject, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
-        return False
     return any(
-        (isinstance(part, ast.Attribute) and part.attr == "grad")
-        or (isinstance(part, ast.Call) and last_name(part.func) in _GRADIENTS)
-        for part in parts(outline, clip.subject)
+        (isinstance(origin, ast.Attribute) and origin.attr == "grad")
+        or (isinstance(origin, ast.Call) and last_name(origin.func) in outline.aliases(_GRADIENTS))
+        for origin in origins(outline, clip.site, clip.subject, _KEEPING_GRADIENTS)
     )
 
 
@@ -161,21 +207,22 @@ def rebound_name(site: Site) -> tuple[str, ast.expr] | None:
     return (target.id, value) if isinstance(target, ast.Name) and is_clip else None
 
 
-def names_bound(site: Site) -> set[str]:
-    """The names that the call's statement binds, or that are bound to one of these."""
+def loop_names_bound(site: Site) -> set[str]:
+    """The variables of loops that the call's statement binds in the loop, or that are bound there to what it binds."""
     statement = site.statement
-    bound = {target.id for target in targets_of(statement) if isinstance(target, ast.Name)}
-    if bound and isinstance(statement, ast.Assign) and statement.value is site.call:
-        for node in walk(site.home):
-            if isinstance(node, (ast.Assign, ast.AugAssign)) and names_in(node.value) & bound:
-                bound = bound | {target.id for target in targets_of(node) if isinstance(target, ast.Name)}
-    return bound
+    own = _names_bound(statement) if getattr(statement, "value", None) is site.call else set()
+    found: set[str] = set()
+    for loop in walk(site.home):
+        if isinstance(loop, (ast.For, ast.AsyncFor)):
+            names = names_in(loop.target)
+            for node in walk(loop):
+                if isinstance(node, (ast.Assign, ast.AugAssign)) and (node is statement or names_in(node.value) & own):
+                    found |= names & _names_bound(node)
+    return found
 
 
-def loop_names(site: Site) -> set[str]:
-    """The names that loops in the same function give their values to."""
-    loops = (node for node in walk(site.home) if isinstance(node, (ast.For, ast.AsyncFor)))
-    return {name for loop in loops for name in names_in(loop.target)}
+def _names_bound(statement: ast.AST) -> set[str]:
+    return {target.id for target in targets_of(statement) if isinstance(target, ast.Name)}
 
 
 def targets_of(statement: ast.AST) -> list[ast.expr]:

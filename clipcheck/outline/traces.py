@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import ast
-import builtins
 from typing import NamedTuple
 
 from msgspec import Struct
 
+from clipcheck.frameworks.infinite import LOG_METHODS
+from clipcheck.outline.constants import may_be
 from clipcheck.outline.outline import Outline, Site, last_name, walk
 from clipcheck.outline.pieces import CannotTellError
-from clipcheck.outline.shapes import Clip
+from clipcheck.outline.shapes import Clip, may_be_module, meanings
 
 _MOST_STEPS = 400
+_COPING = frozenset("isinf isneginf isfinite isnan is_nan is_inf is_finite nan_to_num errstate nansum nanmean".split())
 
 
 class Interest(Struct, frozen=True):
     """What a value is followed for. functions: what ends the search when the value, or what it has become, is handed
-    to it or has it as a method; operations: the same for being a base or a divisor; squares: for being multiplied
-    with itself. through: the functions and methods that hand the value on."""
+    to it first or has it as a method; operations: the same for being a base or a divisor; squares: for being multiplied
+    with itself, with nothing else done to it before. through: the functions and methods that hand the value on."""
 
     functions: frozenset[str]
     through: frozenset[str]
@@ -83,61 +85,93 @@ class _Trace:
             call = above.get(parent)
             return isinstance(call, ast.Call) and call.func is parent and self._handed(at, parent.attr, call)
         if isinstance(parent, ast.BinOp):
-            return self._operand(at, parent)
-        if isinstance(parent, ast.Assign):
-            return any(self._bound(at, target) for target in parent.targets)
-        if isinstance(parent, (ast.AugAssign, ast.AnnAssign)):
-            return self._bound(at, parent.target)
-        if isinstance(parent, ast.Return):
+            return self._squared(at, parent) if self._interest.squares else self._operand(at, parent)
+        if isinstance(parent, ast.Assign) and len(parent.targets) == 1:
+            self._bound(at, parent.targets[0])
+        elif isinstance(parent, ast.AnnAssign) and self._interest.squares:
+            self._bound(at, parent.target)
+        elif isinstance(parent, ast.Return):
             self._to_callers(at, parent)
         elif isinstance(parent, ast.UnaryOp):
             self._todo.append(_At(parent, at.tree, True))
-        elif isinstance(parent, (ast.Subscript, ast.IfExp, ast.List, ast.Tuple, ast.NamedExpr)):
+        elif isinstance(parent, ast.Subscript):
+            is_entry = parent.value is at.node and not self._interest.squares
+            self._todo += [at._replace(node=parent)] * is_entry
+        elif isinstance(parent, ast.IfExp) or (
+            isinstance(parent, (ast.List, ast.Tuple)) and isinstance(above.get(parent), (ast.Call, ast.keyword))
+        ):
             self._go(at, parent)
         return False
+
+    def _squared(self, at: _At, operation: ast.BinOp) -> bool:
+        """An error that becomes a part of something else before it is squared is not followed."""
+        return _may_be_square(operation) and (operation.left is at.node or isinstance(operation.op, ast.Mult))
 
     def _operand(self, at: _At, operation: ast.BinOp) -> bool:
         is_left, operator = operation.left is at.node, operation.op
         if isinstance(operator, ast.Sub):
-            if not is_left:
+            if not is_left and may_be(self._outline, operation.left, lambda value: value == 1):
                 self._todo.append(_At(operation, at.tree, True))
             return False
         if isinstance(operator, ast.Div) and not is_left:
-            return ast.Div in self._interest.operations
+            return at.is_turned and ast.Div in self._interest.operations
         if not isinstance(operator, (ast.Mult, ast.Div, ast.Pow)) or (isinstance(operator, ast.Pow) and not is_left):
             return False
         self._go(at, operation)
-        if self._interest.squares:
-            return _may_be_square(operation)
-        return isinstance(operator, ast.Pow) and ast.Pow in self._interest.operations
+        return at.is_turned and isinstance(operator, ast.Pow) and ast.Pow in self._interest.operations
 
     def _argument(self, at: _At, call: ast.Call) -> bool:
-        name = last_name(call.func)
-        if self._handed(at, name, call):
-            return True
-        if not isinstance(call.func, ast.Name):
+        function = call.func
+        if isinstance(function, ast.Attribute) and not may_be_module(function, self._outline):
+            if function.attr == "append" and isinstance(function.value, ast.Name):
+                self._use(function.value.id, at)
+            if function.attr == "scale":
+                self._go(at, call)
             return False
-        self._into(at, name, call)
-        return not hasattr(builtins, name) and self._outline.is_renamed(name)
+        if isinstance(function, ast.Name) and not self._interest.squares:
+            self._into(at, function.id, call)
+        is_first = [*call.args, *call.keywords][0] is at.node
+        return self._handed(at, last_name(function), call, is_first)
 
-    def _handed(self, at: _At, name: str, call: ast.Call) -> bool:
-        if name in self._interest.through:
+    def _handed(self, at: _At, name: str, call: ast.Call, is_first: bool = True) -> bool:
+        """To a function, or to a method of its own."""
+        if self._is_one_of(name, self._interest.through):
             self._go(at, call)
-        return at.is_turned and name in self._interest.functions
+        if not at.is_turned or not self._is_one_of(name, self._interest.functions):
+            return False
+        return (is_first or "div" in name) and not (name in LOG_METHODS and self._copes(at))
+
+    def _is_one_of(self, name: str, names: frozenset[str]) -> bool:
+        return name in names or (self._outline.is_renamed(name) and name in self._outline.aliases(names))
+
+    def _copes(self, at: _At) -> bool:
+        """Whether the function reckons with infinities."""
+        above, node = self._above(at.tree), at.node
+        while node in above and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node = above[node]
+        return not isinstance(node, ast.Module) and any(last_name(inner) in _COPING for inner in walk(node))
 
     def _into(self, at: _At, name: str, call: ast.Call) -> None:
         """On to the uses of the parameter that a function of the file is given the value for."""
-        for place in self._outline.defined.get(name, ()):
-            tree = self._outline.tree_at(place)
-            for function in walk(tree):
-                if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and function.name == name:
-                    self._use(_parameter(function, at.node, call), at._replace(tree=tree))
+        for each in meanings(name, self._outline):
+            for place in self._outline.defined.get(each, ()):
+                tree = self._outline.tree_at(place)
+                for function in walk(tree):
+                    if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and function.name == each:
+                        self._use(_parameter(function, at.node, call), at._replace(tree=tree))
 
-    def _bound(self, at: _At, target: ast.expr) -> bool:
+    def _bound(self, at: _At, target: ast.expr) -> None:
         if isinstance(target, ast.Name):
             self._use(target.id, at)
-        # An attribute may be used in the whole class.
-        return isinstance(target, ast.Attribute)
+        elif isinstance(target, ast.Attribute):
+            self._use_attribute(target.attr, at)
+
+    def _use_attribute(self, name: str, at: _At) -> None:
+        places = self._outline.finditer(rb"\.[\s\\]*%s\b" % name.encode())
+        for tree in {self._outline.tree_at(place.start()): None for place in places}:
+            for node in self._above(tree):
+                if isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load):
+                    self._todo.append(_At(node, tree, at.is_turned))
 
     def _use(self, name: str, at: _At) -> None:
         for node in self._above(at.tree):

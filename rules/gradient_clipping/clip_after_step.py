@@ -52,8 +52,8 @@ from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
 from clipcheck.outline import Outline
-from clipcheck.outline.order import CLIPS_OF_GRADIENTS, follows_backward, gradient_clips
-from clipcheck.outline.shapes import VALUE_CLIPS, is_surely_used
+from clipcheck.outline.order import gradient_clips, may_be_misplaced, meets, returning_clips
+from clipcheck.outline.shapes import is_surely_used
 from clipcheck.rule import Rule, note
 
 from ._moving import move_to_step
@@ -70,11 +70,11 @@ class ClipAfterStep(Rule):
     advice = "Clip between the backward pass and the step."
 
     def candidate(self, outline: Outline) -> bool:
-        if any(not follows_backward(site, outline) for site in gradient_clips(outline)):
+        if any(may_be_misplaced(site, outline, "step", "zero") for site in gradient_clips(outline)):
             return True
         if not outline.has(rb"tensorflow|keras") or not outline.has(rb"\.\s*(?:apply|apply_gradients|minimize)\b"):
             return False
-        return any(not is_surely_used(site) for site in outline.calls(VALUE_CLIPS | CLIPS_OF_GRADIENTS))
+        return any(not is_surely_used(site) and meets(site, outline, "step") for site in returning_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         yield from self.in_place(script)

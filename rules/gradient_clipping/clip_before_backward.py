@@ -47,7 +47,7 @@ from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
 from clipcheck.outline import Outline
-from clipcheck.outline.order import follows_backward, gradient_clips
+from clipcheck.outline.order import gradient_clips, may_be_misplaced
 from clipcheck.rule import Rule, note
 
 from ._moving import move_to_step
@@ -64,7 +64,7 @@ class ClipBeforeBackward(Rule):
     advice = "Clip between the backward pass and the step."
 
     def candidate(self, outline: Outline) -> bool:
-        return any(not follows_backward(site, outline) for site in gradient_clips(outline))
+        return any(may_be_misplaced(site, outline, "zero", "backward") for site in gradient_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):

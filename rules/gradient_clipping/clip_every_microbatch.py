@@ -54,7 +54,7 @@ from clipcheck.model.code import Call
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
 from clipcheck.outline import Outline, Site
-from clipcheck.outline.order import gradient_clips, precedes_step
+from clipcheck.outline.order import gradient_clips, meets, precedes_step
 from clipcheck.rule import Rule, note
 
 from ._moving import move_to_step
@@ -76,7 +76,7 @@ class ClipEveryMicrobatch(Rule):
         sites = gradient_clips(outline)
         if outline.has(rb"\.\s*accumulate\s*\(") and not all(map(_is_guarded, sites)):
             return True
-        return any(not precedes_step(site, outline) for site in sites)
+        return any(not precedes_step(site, outline) and meets(site, outline, "backward", "step") for site in sites)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):

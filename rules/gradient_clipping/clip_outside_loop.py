@@ -49,7 +49,7 @@ from clipcheck.finding import Finding
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences
 from clipcheck.outline import Outline
-from clipcheck.outline.order import follows_backward, gradient_clips, is_in_loop
+from clipcheck.outline.order import gradient_clips, is_in_loop, may_be_misplaced
 from clipcheck.rule import Rule, note
 
 from ._moving import move_to_step
@@ -66,7 +66,8 @@ class ClipOutsideLoop(Rule):
     advice = "Clip in the loop, between the backward pass and the step."
 
     def candidate(self, outline: Outline) -> bool:
-        return any(not is_in_loop(site) and not follows_backward(site, outline) for site in gradient_clips(outline))
+        sites = (site for site in gradient_clips(outline) if not is_in_loop(site))
+        return any(may_be_misplaced(site, outline, "backward") for site in sites)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for clips in occurrences(script.all(TrainingStep), Action.CLIP_GRADIENTS):

@@ -55,12 +55,11 @@ from typing import TypeAlias
 
 from clipcheck.edit import Fix, InsertBefore, MoveAfter, unsafe
 from clipcheck.finding import Finding
-from clipcheck.frameworks import GRADIENT_CLIPS
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences, shown
 from clipcheck.outline import Outline, Site, last_name, walk
-from clipcheck.outline.order import CLIPS_OF_GRADIENTS, gradient_clips, is_unscaled
-from clipcheck.outline.shapes import VALUE_CLIPS, may_be_gradient, value_clips
+from clipcheck.outline.order import CLIPS_OF_GRADIENTS, gradient_clips, is_unscaled, meets, returning_clips
+from clipcheck.outline.shapes import VALUE_CLIPS
 from clipcheck.rule import Rule, note
 
 from ._moving import unscale
@@ -94,7 +93,7 @@ class ClipScaledGradients(Rule):
     def candidate(self, outline: Outline) -> bool:
         clips = gradient_clips(outline) if all(map(outline.has, _SCALED)) else ()
         return (
-            any(not is_unscaled(site, outline) for site in clips)
+            any(_may_be_scaled(site, outline) for site in clips)
             or any(_clips_inside(site, outline) for site in outline.calls({"scale_loss"}))
             or _may_divide(outline)
         )
@@ -196,16 +195,17 @@ def _threshold_knows(clip: Event) -> bool:
 
 _SCALED = (rb"backward", rb"scaler|Scaler|SCALER", rb"\.\s*scale\s*\(")
 _CLIPS = VALUE_CLIPS | CLIPS_OF_GRADIENTS
-_RETURNING = frozenset(name.rpartition(".")[2] for name, api in GRADIENT_CLIPS.items() if not api.in_place)
 
 
 def _may_divide(outline: Outline) -> bool:
     """Whether a `LossScaleOptimizer` may divide gradients that are values, which something clips."""
     if not outline.has(rb"get_unscaled_gradients|LossScaleOptimizer") or not outline.has(rb"gradient"):
         return False
-    if outline.calls(_RETURNING):
-        return True
-    return any(not clip.in_place and may_be_gradient(clip, outline) for clip in value_clips(outline))
+    return any(_may_be_scaled(site, outline) for site in returning_clips(outline))
+
+
+def _may_be_scaled(site: Site, outline: Outline) -> bool:
+    return not is_unscaled(site, outline) and meets(site, outline, "backward")
 
 
 def _clips_inside(scaling: Site, outline: Outline) -> bool:

@@ -44,12 +44,15 @@ from collections.abc import Iterator
 
 from clipcheck.edit import Fix, Replace, safe, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks import OPTIMIZERS
+from clipcheck.frameworks.names import last_names
 from clipcheck.model.gradients import MisdirectedClip, NotParameters
 from clipcheck.model.script import Script
 from clipcheck.model.steps import Action, Event, Occurrence, TrainingStep, occurrences, shown
 from clipcheck.outline import Outline, Site, last_name
-from clipcheck.outline.order import gradient_clips, has_one_optimizer
+from clipcheck.outline.order import gradient_clips, has_one_optimizer, meets
 from clipcheck.outline.origins import given, parts
+from clipcheck.outline.shapes import names_in
 from clipcheck.rule import Rule, note
 
 _SILENT = "Tensors that have no `.grad` of their own are left out without a word: nothing is clipped."
@@ -156,12 +159,16 @@ def _fix(wrong: MisdirectedClip) -> Fix | None:
 
 _MODEL = rb"\.\s*(?:named_)?parameters\s*\("
 _OPTIMIZERS = rb"\b(\w*(?:[oO]ptim|[aA]dam|SGD|RMSprop|Adafactor|Prodigy)\w*)\s*\("
+_CLIPS = frozenset({"clip_grad_norm_", "clip_grad_value_", "clip_grad_norm"})
+_ANNOTATED = rb"\b%s\s*:\s*[\"']?[\w.]+[\"']?\s*[,)=#\n]"
+_MAKERS = last_names(OPTIMIZERS)
+_TF = rb"tensorflow|keras"
 _LISTERS = frozenset({"list", "tuple", "filter", "chain", "iter", "sorted", "set"})
 
 
 def _may_be_wrong(site: Site, outline: Outline) -> bool:
     """Whether what is clipped may be something else than parameters."""
-    target = site.argument(0, "parameters") if site.name.startswith("clip_grad") else None
+    target = site.argument(0, "parameters") if site.name in outline.aliases(_CLIPS) else None
     return target is not None and _is_strange(target, outline, set())
 
 
@@ -176,22 +183,37 @@ def _is_strange(node: ast.expr, outline: Outline, seen: set[str]) -> bool:
         if name in seen:
             return False
         values = given(outline, name)
-        return not values or any(_is_strange(value, outline, seen | {name}) for value in values)
+        if not values:
+            return name == "self" or outline.has(_ANNOTATED % name.encode())
+        return any(_is_strange(value, outline, seen | {name}) for value in values)
     if isinstance(node, ast.IfExp):
         return any(_is_strange(branch, outline, seen) for branch in (node.body, node.orelse))
     if isinstance(node, ast.BinOp):
         return any(_is_strange(side, outline, seen) for side in (node.left, node.right))
-    return not isinstance(node, (ast.Constant, ast.Lambda))
+    if isinstance(node, (ast.ListComp, ast.GeneratorExp)) and isinstance(node.elt, ast.Name):
+        names = names_in(*(each.target for each in node.generators))
+        return node.elt.id not in names or any(_is_strange(each.iter, outline, seen) for each in node.generators)
+    return not isinstance(node, (ast.Constant, ast.Lambda)) and not _is_list_of_group(node)
+
+
+def _is_list_of_group(node: ast.expr) -> bool:
+    """`optimizer.param_groups[0]["params"]`."""
+    if not isinstance(node, ast.Subscript) or not isinstance(node.value, ast.Subscript):
+        return False
+    is_list = isinstance(node.slice, ast.Constant) and node.slice.value == "params"
+    return is_list and last_name(node.value.value) == "param_groups"
 
 
 def _may_be_of_other(site: Site, outline: Outline) -> bool:
     """Whether the next step may update another model than the one that is clipped."""
     target = site.argument(0, "parameters")
-    if len(outline.before(_MODEL)) < 2 or target is None:
+    if len(outline.before(_MODEL)) < 2 or target is None or not meets(site, outline, "backward", "step"):
         return False
+    if not outline.has(_TF) and not any(outline.call_places(_MAKERS)):
+        return False  # whose the optimizer is, only the call that makes it tells
     makers = outline.calls(outline.found(_OPTIMIZERS))
     trained = {name for call in makers for argument in call.call.args for name in _models(argument, outline)}
-    return not has_one_optimizer(outline) or not _models(target, outline) <= trained
+    return len(makers) > 1 or not has_one_optimizer(outline) or not _models(target, outline) <= trained
 
 
 def _models(node: ast.expr, outline: Outline) -> set[str]:

@@ -61,7 +61,7 @@ _KEYWORDS = {"min_value": "x_min", "max_value": "x_max"}
 class RemovedBackendClip(Rule):
     code = "CLP601"
     name = "removed-backend-clip"
-    screen = (rb"backend", rb"clip", rb"keras")
+    screen = (rb"clip", rb"backend", rb"keras")
     why = (
         "Keras 3 has no tensor functions in `keras.backend` any more: the line raises an AttributeError when it runs, "
         "in a constraint or a loss in the middle of the first training step."
@@ -75,7 +75,8 @@ class RemovedBackendClip(Rule):
         if not statements or not outline.has(_CLIP):
             return False
         modules = outline.aliases(frozenset({"backend", *(name for each in statements for name in _modules(each))}))
-        return any(words[0] != "self" and not modules.isdisjoint(words) for words in _owners(outline))
+        brought = outline.aliases(frozenset(word for each in statements for word in _brought(each)))
+        return any(words[0] in brought and not modules.isdisjoint(words) for words in _owners(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         if script.targets.keras_2:
@@ -145,6 +146,11 @@ def _modules(statement: bytes) -> list[str]:
     module, _, names = statement.partition(b"import")
     is_within = b"backend" in (module if module.strip() else names)
     return [name.decode() for name in _NAME.findall(names)] if is_within else []
+
+
+def _brought(statement: bytes) -> list[str]:
+    """Every word of an import, among them the names that it binds; `*` may bring the backend."""
+    return ["backend"] * (b"*" in statement) + [word.decode() for word in re.findall(rb"\w+", statement)]
 
 
 def _owners(outline: Outline) -> Iterator[list[str]]:

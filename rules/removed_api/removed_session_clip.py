@@ -50,7 +50,7 @@ from clipcheck.rule import Rule, note
 class RemovedSessionClip(Rule):
     code = "CLP605"
     name = "removed-session-clip"
-    screen = (rb"Session", rb"tensorflow", rb"clip|clamp", rb"run")
+    screen = (rb"clip|clamp", rb"Session", rb"tensorflow", rb"run")
     why = (
         "TensorFlow 2 has no sessions: the line raises an AttributeError. Operations are worked out as they are called."
     )

@@ -62,7 +62,7 @@ class UnregisteredCustomObject(Rule):
     code = "CLP503"
     name = "unregistered-custom-object"
     severity = Severity.WARNING
-    screen = (rb"save|ModelCheckpoint", rb"keras", rb"onstraint|clip|clamp", rb"\.(?:keras|h5|hdf5)\b")
+    screen = (rb"keras", rb"onstraint|clip|clamp", rb"save|ModelCheckpoint", rb"\.(?:keras|h5|hdf5)\b")
     why = (
         "The file holds the name of the class only. Loading it raises a TypeError, because Keras looks that name up "
         "among the classes that are registered, and nowhere else."

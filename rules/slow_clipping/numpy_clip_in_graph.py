@@ -52,7 +52,7 @@ from clipcheck.model.script import Script
 from clipcheck.model.slow_clips import NumpyInGraph
 from clipcheck.outline import Outline, Site, last_name, walk
 from clipcheck.outline.classes import pieces
-from clipcheck.outline.shapes import Clip, value_clips
+from clipcheck.outline.shapes import Clip, may_be_module, may_be_of, value_clips
 from clipcheck.rule import Rule
 
 _CLIP = {"torch": "torch.clamp", "tensorflow": "tensorflow.clip_by_value", "keras": "keras.ops.clip"}
@@ -124,9 +124,26 @@ def _may_be_in_graph(clip: Clip, outline: Outline) -> bool:
     """Whether it may take something to NumPy in a function that a framework runs."""
     if not any(_may_be_traced(node, parent, outline) for node, parent in pairwise(clip.site.above)):
         return False
-    if clip.may_be_of_numpy(outline) and outline.has(_numpy_clip(outline)):
+    if clip.library == "numpy" and _may_be_tensor(clip.subject, outline) and outline.has(_numpy_clip(outline)):
         return True
     return outline.has(_LEAVES) and _may_leave(clip.subject, clip.site, outline)
+
+
+def _may_be_tensor(node: ast.expr, outline: Outline) -> bool:
+    """Whether it may be a tensor, or left the graph as the last thing; what is calculated with arrays is none."""
+    if not isinstance(node, ast.BinOp):
+        return True
+    operands = [each for each in (node.left, node.right) if not isinstance(each, ast.Constant)]
+    return any(not _is_array(each, outline) and _may_be_tensor(each, outline) for each in operands)
+
+
+def _is_array(node: ast.expr, outline: Outline) -> bool:
+    """Whether it is surely an array, or at least no tensor: what `.numpy()` or NumPy's functions return."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    if not may_be_module(node.func, outline):
+        return node.func.attr == "numpy" and "numpy" not in outline.defined
+    return not any(may_be_of(library, node.func, outline) for library in ("torch", "tensorflow", "keras"))
 
 
 def _may_be_traced(node: ast.AST, parent: ast.AST, outline: Outline) -> bool:

@@ -51,8 +51,8 @@ from clipcheck.frameworks.names import last_names
 from clipcheck.model.losses import ClampedLoss
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, last_name
-from clipcheck.outline.constants import may_be, numbers
-from clipcheck.outline.origins import given, sources
+from clipcheck.outline.constants import may_be, may_both, numbers
+from clipcheck.outline.origins import given, origins
 from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.outline.traces import Interest, becomes
 from clipcheck.rule import Rule, note
@@ -108,7 +108,7 @@ _LOSS = re.compile(r"(?i)loss|cost")
 _ERROR = re.compile(r"(?i)td|err|residual")
 _SQUARE = rb"\*\*|pow|square|sqr"
 _PRODUCT = rb"\b([\w.]+)\s*\*\s*\1\b"
-_SQUARED = Interest(SQUARES_BY_NAME | {"append"}, KEEPING_ERRORS_BY_NAME, squares=True)
+_SQUARED = Interest(SQUARES_BY_NAME, KEEPING_ERRORS_BY_NAME, squares=True)
 _LOSSES = last_names(SCALAR_LOSSES)
 _SUMS = last_names(REDUCTIONS)
 
@@ -116,7 +116,7 @@ _SUMS = last_names(REDUCTIONS)
 def _may_be_clipped_loss(clip: Clip, outline: Outline) -> bool:
     """A loss, by its name or by what makes it, under a bound that is known."""
     is_loss = _may_be_loss(clip.subject, outline)
-    return is_loss and may_be(outline, clip.high, lambda high: True)
+    return is_loss and may_be(outline, clip.high, lambda high: True, clip.site)
 
 
 def _may_be_loss(node: ast.expr, outline: Outline) -> bool:
@@ -133,29 +133,28 @@ def _may_be_loss(node: ast.expr, outline: Outline) -> bool:
 
 
 _HUGE = 1e4
-
-
-def _is_part_of_more(parent: ast.AST) -> bool:
-    """Whether the clipped error is added to something, or multiplied with it, before it could be squared."""
-    return isinstance(parent, ast.BinOp) and not isinstance(parent.op, (ast.Pow, ast.Mult))
+_KEEPING_ERRORS = frozenset(
+    "to cuda cpu double half float bfloat16 train eval apply requires_grad_ share_memory module to_empty prepare setup "
+    "prepare_model setup_module abs absolute".split()
+)
 
 
 def _may_be_clipped_error(clip: Clip, outline: Outline) -> bool:
     """A difference, or an error by its name, that is clipped on both sides and may be squared."""
-    if clip.high is None or not (outline.has(_SQUARE) or outline.has(_PRODUCT)) or _is_part_of_more(clip.site.parent):
+    if clip.high is None or not (outline.has(_SQUARE) or outline.has(_PRODUCT)):
         return False
     if isinstance(clip.high, ast.Constant) and isinstance(clip.high.value, (int, float)) and clip.high.value >= _HUGE:
         return False
-    is_floored = clip.low is None or may_be(outline, clip.low, lambda low: low == 0)
+    is_floored = clip.low is None or may_be(outline, clip.low, lambda low: low == 0, clip.site)
     if not (outline.has(rb"abs") if is_floored else _may_be_symmetric(clip, outline)):
         return False
     if not becomes(clip, outline, _SQUARED):
         return False
-    if is_floored and not any(map(_is_absolute, sources(outline, clip.subject))):
+    made_of = list(origins(outline, clip.site, clip.subject, _KEEPING_ERRORS))
+    if is_floored and not any(map(_is_absolute, made_of)):
         return False
-    if _ERROR.search(last_name(clip.subject)):
-        return True
-    return any(isinstance(o, ast.BinOp) and isinstance(o.op, ast.Sub) for o in sources(outline, clip.subject))
+    is_difference = any(isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub) for each in made_of)
+    return is_difference or _ERROR.search(last_name(clip.subject)) is not None
 
 
 def _is_absolute(node: ast.expr) -> bool:
@@ -169,5 +168,5 @@ def _may_be_symmetric(clip: Clip, outline: Outline) -> bool:
     low, high = (ast.unparse(bound).replace(" ", "") for bound in (clip.low, clip.high))
     if low == f"-{high}" or low.replace("min", "max").replace("low", "high") == high:
         return True
-    lows, highs = numbers(outline, clip.low), numbers(outline, clip.high)
-    return lows.may(lambda low: highs.may(lambda high: low == -high))
+    lows, highs = numbers(outline, clip.low, clip.site), numbers(outline, clip.high, clip.site)
+    return may_both(lows, highs, lambda low, high: low == -high)

@@ -49,8 +49,8 @@ from clipcheck.finding import Finding
 from clipcheck.model.clips import Fate, ValueClip
 from clipcheck.model.rebindings import LoopRebinding
 from clipcheck.model.script import Script
-from clipcheck.outline import Outline
-from clipcheck.outline.shapes import Clip, is_surely_read, is_thrown_away, names_in, rebound_name, value_clips
+from clipcheck.outline import Outline, last_name, walk
+from clipcheck.outline.shapes import Clip, is_surely_read, is_thrown_away, rebound_name, value_clips
 from clipcheck.rule import Rule
 
 
@@ -107,5 +107,5 @@ def _may_be_lost(clip: Clip) -> bool:
     if bound is None:
         return False
     name, value = bound
-    clipped = names_in(clip.subject, value.generators[0].iter if isinstance(value, ast.ListComp) else None)
-    return name in clipped and not is_surely_read(clip.site, name)
+    clipped = [*walk(clip.subject), *(walk(value.generators[0].iter) if isinstance(value, ast.ListComp) else ())]
+    return name in map(last_name, clipped) and not is_surely_read(clip.site, name)

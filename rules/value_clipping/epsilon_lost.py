@@ -50,13 +50,14 @@ from clipcheck.finding import Finding
 from clipcheck.frameworks import infinite
 from clipcheck.model.script import Script
 from clipcheck.model.singularities import LostEpsilon, Singularity
-from clipcheck.outline import Outline
+from clipcheck.outline import Outline, last_name, walk
 from clipcheck.outline.constants import may_be
-from clipcheck.outline.shapes import value_clips
+from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.outline.traces import Interest, becomes, returned_alone
 from clipcheck.rule import Rule, note
 
-_INFINITE_AT_ONE = Interest(infinite.INFINITE_BY_NAME, infinite.KEEPING_BY_NAME, (ast.Div, ast.Pow))
+_INFINITE_AT_ONE = Interest(infinite.AT_ONE_BY_NAME, infinite.KEEPING_BY_NAME)
+_INFINITE_AT_ZERO = Interest(infinite.AT_ZERO_BY_NAME, infinite.KEEPING_BY_NAME, (ast.Div, ast.Pow))
 _HELD = {"float32": "1e-7", "float16": "1e-3", "bfloat16": "1e-2"}
 
 
@@ -71,12 +72,7 @@ class EpsilonLost(Rule):
     advice = "Use an epsilon that the format can hold (1e-7 in float32), or a loss that takes logits."
 
     def candidate(self, outline: Outline) -> bool:
-        most = 2**-9 if outline.has(rb"float16|half|Half") else 2**-25
-        return any(
-            returned_alone(clip.site) or becomes(clip, outline, _INFINITE_AT_ONE)
-            for clip in value_clips(outline)
-            if may_be(outline, clip.high, lambda high: 0 < 1 - high <= most)
-        )
+        return any(_may_lose(clip, outline) and _may_be_infinite(clip, outline) for clip in value_clips(outline))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for lost in script.all(LostEpsilon):
@@ -105,3 +101,21 @@ def _fix(lost: LostEpsilon) -> Fix | None:
     return unsafe(
         f"Use {held} in place of {lost.literals[0].text}", *(Replace(literal.node, held) for literal in lost.literals)
     )
+
+
+def _may_lose(clip: Clip, outline: Outline) -> bool:
+    """Whether the upper bound may be 1 in the format, as far as the file speaks of formats."""
+    if not may_be(outline, clip.high, lambda high: 0 < 1 - high <= 2**-9, clip.site):
+        return False
+    if any(isinstance(node, ast.Call) and last_name(node.func) in infinite.UNIFORM for node in walk(clip.subject)):
+        return False
+    if outline.has(rb"float16|\bhalf\b"):
+        return True
+    is_wide = clip.library in ("numpy", "theano") and not outline.has(rb"float32")
+    return not is_wide and may_be(outline, clip.high, lambda high: 0 < 1 - high <= 2**-25, clip.site)
+
+
+def _may_be_infinite(clip: Clip, outline: Outline) -> bool:
+    if clip.low is not None and returned_alone(clip.site):
+        return True
+    return becomes(clip, outline, _INFINITE_AT_ONE) or becomes(clip, outline, _INFINITE_AT_ZERO, turned=True)

@@ -45,7 +45,7 @@ from clipcheck.finding import Finding
 from clipcheck.model.clips import Bound, ValueClip
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline
-from clipcheck.outline.constants import numbers
+from clipcheck.outline.constants import may_both, numbers
 from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule
 
@@ -122,10 +122,10 @@ def _returned(clip: ValueClip) -> str:
 def _may_be_inverted_or_one(clip: Clip, outline: Outline) -> bool:
     if clip.low is None or clip.high is None:
         return False
-    low, high, high_node = ast.unparse(clip.low), ast.unparse(clip.high), clip.high
+    low, high = ast.unparse(clip.low), ast.unparse(clip.high)
     if low == high:
         return True
     if low == f"-{high}":
         return False
-    lows = numbers(outline, clip.low)
-    return lows.may(lambda low: numbers(outline, high_node).may(lambda high: math.inf > low > high > -math.inf))
+    lows, highs = numbers(outline, clip.low, clip.site), numbers(outline, clip.high, clip.site)
+    return may_both(lows, highs, lambda low, high: math.inf > low > high > -math.inf)

@@ -81,9 +81,9 @@ class LogOfUnguardedClip(Rule):
 
 
 def _may_be_infinite(clip: Clip, outline: Outline) -> bool:
-    if may_be(outline, clip.low, lambda low: low == 0):
+    if may_be(outline, clip.low, lambda low: low == 0, clip.site):
         return becomes(clip, outline, _LOGARITHMS)
-    is_to_one = may_be(outline, clip.high, lambda high: high == 1)
+    is_to_one = may_be(outline, clip.high, lambda high: high == 1, clip.site)
     return is_to_one and becomes(clip, outline, _LOGARITHMS, turned=True)
 
 

@@ -38,11 +38,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import permutations
 
 from clipcheck.finding import Finding
 from clipcheck.model.clips import OneSidedClip
 from clipcheck.model.script import Script
-from clipcheck.outline import Outline, last_name
+from clipcheck.outline import Outline, Site, last_name
+from clipcheck.outline.constants import may_be
 from clipcheck.outline.shapes import Clip, may_be_gradient, value_clips
 from clipcheck.rule import Rule
 
@@ -64,7 +66,7 @@ class OneSidedClipRule(Rule):
         if outline.has(rb"clip|clamp") and any(_may_be_one_sided(clip, outline) for clip in value_clips(outline)):
             return True
         extremes = outline.calls(_UPPER | _LOWER, rb"grad|\bg(?:_?\d+)?\b") if outline.has(rb"minimum|maximum") else ()
-        if any(_GRADIENT.search(last_name(argument)) for site in extremes for argument in site.call.args):
+        if any(_may_bound_gradient(site, outline) for site in extremes):
             return True
         return any(_GRADIENT.search(name) for name in outline.found(_MASK))
 
@@ -91,12 +93,13 @@ def _side(clip: OneSidedClip) -> str:
 
 _UPPER = frozenset({"minimum", "minimum_"})
 _LOWER = frozenset({"maximum"})
+_THRESHOLD = re.compile(r"(?i)clip|max|thresh|bound|limit|^c$")
 _GRADIENT = re.compile(r"grad(s|ient|ients)?(_?\d+)?$|^g(_?\d+)?$")
 
 
 def _may_be_one_sided(clip: Clip, outline: Outline) -> bool:
     """A call without a bound that the function must have, or a gradient that is changed with one bound."""
-    if not clip.is_complete and not clip.is_method and clip.site.name not in _WITH_DEFAULTS and clip.bounds:
+    if not clip.is_complete and not clip.is_method and clip.bounds:
         return True
     if len(clip.bounds) != 1 or not outline.has(rb"grad"):
         return False
@@ -107,4 +110,14 @@ def _may_be_one_sided(clip: Clip, outline: Outline) -> bool:
     return may_be_gradient(clip, outline)
 
 
-_WITH_DEFAULTS = frozenset({"clamp", "clamp_", "clamp_min", "clamp_max"})
+def _may_bound_gradient(site: Site, outline: Outline) -> bool:
+    """`minimum(g, c)`, whichever comes first."""
+    given = [*site.call.args, *(keyword.value for keyword in site.call.keywords)]
+    pairs = permutations(given) if len(given) == 2 else ()
+    return any(_GRADIENT.search(last_name(one)) and _may_be_threshold(other, site, outline) for one, other in pairs)
+
+
+def _may_be_threshold(node: ast.expr, site: Site, outline: Outline) -> bool:
+    """Whether a bound is called like one, or may be a number."""
+    name = ast.unparse(node).lstrip("-").rpartition(".")[2]
+    return _THRESHOLD.search(name) is not None or may_be(outline, node, lambda value: value != 0, site)

@@ -46,7 +46,7 @@ from clipcheck.finding import Finding
 from clipcheck.model.rebindings import LoopRebinding
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, Site
-from clipcheck.outline.shapes import is_surely_read, loop_names, names_bound, names_in, targets_of, value_clips
+from clipcheck.outline.shapes import is_surely_read, loop_names_bound, names_in, targets_of, value_clips
 from clipcheck.rule import Rule, note
 
 
@@ -83,4 +83,4 @@ def _fix(rebinding: LoopRebinding) -> Fix | None:
 def _may_be_lost(site: Site) -> bool:
     """Whether a clipped value may be bound to the variable of a loop, and nothing read it."""
     own = names_in(*targets_of(site.statement))
-    return any(name not in own or not is_surely_read(site, name) for name in names_bound(site) & loop_names(site))
+    return any(name not in own or not is_surely_read(site, name) for name in loop_names_bound(site))

@@ -56,7 +56,7 @@ from clipcheck.model.script import Script
 from clipcheck.model.thresholds import DividingThreshold, IntegerParameter, Learnable, MirroredThreshold
 from clipcheck.outline import Outline, Site, last_name, walk
 from clipcheck.outline.constants import may_be
-from clipcheck.outline.origins import learned, may_be_learned, parts_near
+from clipcheck.outline.origins import learned, origins
 from clipcheck.outline.shapes import value_clips
 from clipcheck.rule import Rule, Severity, note
 
@@ -139,6 +139,7 @@ class UnguardedThreshold(Rule):
 _BOUNDED = frozenset(
     "tanh softplus softsign erf atan arctan hard_tanh hardtanh Tanh Softplus Softsign Hardtanh".split()
 )
+_RESHAPING = frozenset("view reshape unsqueeze squeeze expand expand_as view_as to type_as cuda cpu flatten".split())
 _TENSOR_MAKERS = frozenset({"tensor", "as_tensor", "full"})
 _EXTREMES = frozenset({"min", "max", "minimum", "maximum"})
 
@@ -189,10 +190,17 @@ def _may_divide(site: Site, near: bytes, outline: Outline) -> bool:
 
 
 def _is_given_quotient(site: Site, outline: Outline) -> bool:
-    inputs = site.call.args[:1] or ([site.receiver] if site.receiver is not None else [])
-    parts = (part for argument in inputs for part in parts_near(outline, site, argument))
-    divisors = (divisor for part in parts if (divisor := _divisor(part)) is not None)
-    return any(may_be_learned(outline, site, divisor) for divisor in divisors)
+    given = [*site.call.args, *(keyword.value for keyword in site.call.keywords)]
+    inputs = given[:1] or ([site.receiver] if site.receiver is not None else [])
+    made = (origin for argument in inputs for origin in origins(outline, site, argument, frozenset()))
+    divisors = (divisor for origin in made if (divisor := _divisor(origin)) is not None)
+    return any(_may_be_learned(divisor, site, outline) for divisor in divisors)
+
+
+def _may_be_learned(node: ast.expr, site: Site, outline: Outline) -> bool:
+    """Whether something may be learned as it stands, or in another shape."""
+    names = learned(outline)
+    return any(last_name(origin) in names for origin in origins(outline, site, node, _RESHAPING))
 
 
 def _divisor(node: ast.expr) -> ast.expr | None:
@@ -204,7 +212,7 @@ def _divisor(node: ast.expr) -> ast.expr | None:
 def _clips_between_opposites(outline: Outline) -> bool:
     clips = value_clips(outline) if outline.has(rb"clip|clamp") else ()
     return any(
-        _may_be_opposite(clip.low, clip.site, outline) and may_be_learned(outline, clip.site, clip.high)
+        _may_be_opposite(clip.low, clip.site, outline) and _may_be_learned(clip.high, clip.site, outline)
         for clip in clips
         if clip.low is not None and clip.high is not None
     )
@@ -217,7 +225,7 @@ def _takes_opposite_extremes(near: bytes, outline: Outline) -> bool:
     sites = [site for site in outline.calls(_EXTREMES, near) if len(site.call.args) == 2]
     nested = (s for s in sites if any(isinstance(a, ast.Call) and last_name(a.func) in _EXTREMES for a in s.call.args))
     return any(
-        _may_be_opposite(argument, site, outline) and may_be_learned(outline, site, argument)
+        _may_be_opposite(argument, site, outline) and _may_be_learned(argument, site, outline)
         for site in nested
         for argument in _operands(site.call)
     )
@@ -228,8 +236,9 @@ def _operands(call: ast.Call) -> list[ast.expr]:
 
 
 def _may_be_opposite(node: ast.expr, site: Site, outline: Outline) -> bool:
-    """Whether something may be the negative of what is no number."""
-    return any(
-        isinstance(part, ast.UnaryOp) and not isinstance(part.operand, ast.Constant)
-        for part in parts_near(outline, site, node)
+    """Whether something may be the negative of what is learned."""
+    negative = (
+        isinstance(origin, ast.UnaryOp) and isinstance(origin.op, ast.USub)
+        for origin in origins(outline, site, node, frozenset())
     )
+    return any(negative) and _may_be_learned(node, site, outline)

@@ -38,6 +38,7 @@ https://github.com/keras-team/keras/blob/master/keras/src/optimizers/base_optimi
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -47,8 +48,9 @@ from clipcheck.finding import Finding
 from clipcheck.model.classes import CustomClass
 from clipcheck.model.constraint_uses import UnappliedConstraint
 from clipcheck.model.script import Script
-from clipcheck.outline import Outline
+from clipcheck.outline import Outline, Site
 from clipcheck.outline.classes import clipping_pieces, may_be_constraint
+from clipcheck.outline.shapes import names_in
 from clipcheck.rule import Rule, note
 
 
@@ -147,6 +149,13 @@ def _is_set_on_layer(before: bytes) -> bool:
 
 def _may_go_past(outline: Outline) -> bool:
     """Whether the file speaks of what updates weights past their constraints."""
-    if outline.has(rb"use_ema") or (outline.has(rb"assign_sub|assign_add") and outline.has(rb"grad")):
+    if outline.has(rb"use_ema"):
+        return True
+    if outline.has(rb"grad") and any(map(names_in, _arguments(outline.calls({"assign_sub", "assign_add"})))):
         return True
     return outline.has(rb"torch") and (outline.has(rb"\.[\s\\]*optim\b") or "optim" in outline.imported)
+
+
+def _arguments(sites: tuple[Site, ...]) -> Iterator[ast.expr]:
+    for site in sites:
+        yield from (*site.call.args, *(keyword.value for keyword in site.call.keywords))

@@ -53,6 +53,7 @@ https://keras.io/api/layers/constraints/
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from clipcheck.edit import AddArgument, Edit, Fix, Remove, Replace, unsafe
@@ -61,6 +62,7 @@ from clipcheck.model.critics import ConstraintClass, PartialWeightClip, UnboundW
 from clipcheck.model.networks import NetworkLayer
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, last_name, walk
+from clipcheck.outline.origins import sources
 from clipcheck.outline.shapes import Clip, value_clips
 from clipcheck.rule import Rule, note
 
@@ -76,9 +78,12 @@ class PartialWeightClipRule(Rule):
     advice = "Bound every trainable weight of the critic: kernels, biases, scales, and the last layer too."
 
     def candidate(self, outline: Outline) -> bool:
-        if outline.has(rb"_constraint\s*=") and outline.has(rb"keras"):
+        calls = outline.nodes_at(_GIVEN) if outline.has(_GIVEN) and outline.has(rb"keras") else ()
+        if any(_may_be_given_clip(call, outline) for call in calls):
             return True
-        return any(_may_be_partial(clip, outline) for clip in value_clips(outline))
+        if not any(_may_be_partial(clip, outline) for clip in value_clips(outline)):
+            return False
+        return outline.has(_LISTED) or outline.once(_names_critic)
 
     def check(self, script: Script) -> Iterator[Finding]:
         for unbound in script.all(UnboundWeights):
@@ -160,6 +165,39 @@ def _weights(layer: NetworkLayer) -> str:
     if not names:
         return "the weights"
     return f"the {' and '.join(names)}"
+
+
+_GIVEN = rb"_constraint\s*=(?!=)"
+
+
+_LISTED = rb"var_list"
+_CRITIC = re.compile(
+    r"critic|discriminator|(^|_)disc(_|$|\d)|(^|_)(net_?d|d(_?(net|model|[ab12xy]))?|f_?net)$", re.IGNORECASE
+)
+
+
+def _names_critic(outline: Outline) -> bool:
+    """Whether something is called like a critic: a variable, an attribute, a class, or a function that builds one."""
+    fields = ("id", "attr", "arg", "name")
+    names = (getattr(node, field, None) for node in walk(outline.tree) for field in fields)
+    return any(isinstance(name, str) and _CRITIC.search(name) for name in names)
+
+
+def _may_be_given_clip(node: ast.AST, outline: Outline) -> bool:
+    """Whether a call gives a constraint that may clip: by its name, or as a class of the file."""
+    given = node.keywords if isinstance(node, ast.Call) else []
+    values = (keyword.value for keyword in given if (keyword.arg or "").endswith("_constraint"))
+    return any(_may_make_clip(source, outline) for value in values for source in sources(outline, value))
+
+
+def _may_make_clip(node: ast.expr, outline: Outline) -> bool:
+    if isinstance(node, ast.Lambda):
+        return "clip" in ast.unparse(node)
+    name = last_name(node.func if isinstance(node, ast.Call) else node)
+    if "clip" in name.lower():
+        return True
+    is_class = bool(name) and outline.has(rb"\bclass[\s\\]+%s\b" % name.encode())
+    return is_class or (name in outline.imported and outline.is_renamed(name))
 
 
 def _may_be_partial(clip: Clip, outline: Outline) -> bool:

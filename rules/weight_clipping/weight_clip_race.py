@@ -38,12 +38,16 @@ https://www.tensorflow.org/api_docs/python/tf/Graph#control_dependencies
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from clipcheck.edit import Fix, InsertAfter, Replace, unsafe
 from clipcheck.finding import Finding
+from clipcheck.frameworks import CLIPS
+from clipcheck.frameworks.names import last_names
 from clipcheck.model.script import Script
 from clipcheck.model.sessions import ClipRace
+from clipcheck.outline import Outline, Site
 from clipcheck.rule import Rule, note
 
 
@@ -51,17 +55,21 @@ class WeightClipRace(Rule):
     code = "CLP108"
     name = "weight-clip-race"
     screen = (
-        rb"minimize|apply_gradients",
         rb"clip",
+        rb"minimize|apply_gradients",
         rb"assign|update",
         rb"tensorflow|keras",
-        rb"\.\s*run\s*\(\s*[\w\[({]",
+        rb"\.\s*run\s*\((?:\s|#[^\n]*\n)*[\w\[({]",
     )
     why = (
         "A session starts everything that one `run` fetches at once, whatever its place in the list. The clip may come "
         "before the update, and the weights are then out of bounds until the next step."
     )
     advice = "Run the clip by itself after the update, or make it under `tf.control_dependencies([update])`."
+
+    def candidate(self, outline: Outline) -> bool:
+        clipped = {_first(site) for site in outline.calls(_CLIPS)} - {""}
+        return any(not clipped.isdisjoint((_first(site), _text(site.receiver))) for site in outline.calls(_ASSIGN))
 
     def check(self, script: Script) -> Iterator[Finding]:
         for race in script.all(ClipRace):
@@ -81,3 +89,17 @@ class WeightClipRace(Rule):
         second = f"{race.run.callee.text}({race.clip.text})"
         edits = (Replace(code.node, text) for code, text in race.without)
         return unsafe(f"Put `{second}` behind it", *edits, InsertAfter(race.run.node, second))
+
+
+_CLIPS = last_names(CLIPS)
+_ASSIGN = frozenset({"assign", "update"})
+
+
+def _first(site: Site) -> str:
+    """What a call is given first: the variable of `tf.assign(v, tf.clip_by_value(v, …))`, twice."""
+    given = [*site.call.args, *(keyword.value for keyword in site.call.keywords)]
+    return _text(given[0]) if given else ""
+
+
+def _text(node: ast.expr | None) -> str:
+    return ast.unparse(node) if node is not None else ""
