@@ -145,7 +145,9 @@ g_optimizer.step()
         ("CLP209", "from torch.nn.utils import clip_grad_norm_ as c\ndef f(net: Module):\n    c(net, 1.0)\n"),
         ("CLP105", BOUNDED.format(name="WeightClip")),
         ("CLP105", BOUNDED.format(name="Clip as Bound").replace("=Clip as ", "=")),
+        ("CLP202", IN_TIME.replace("optimizer.step()", "optimizer.step(closure)") + "def optimizer_step(self): pass\n"),
         ("CLP105", "import torch\nclass Critic: pass\ncritic.fc.weight.data.clamp_(-1, 1)\n"),
+        ("CLP105", "import torch\nfor name, p in critic.named_parameters():\n    p.data.clamp(-1, 1)\n"),
         ("CLP108", ONE_RUN.format("w")),
         ("CLP106", BY_HAND.format("0.1 * grad")),
     ],
@@ -315,6 +317,8 @@ VALUES_THAT_MAY_BE_WRONG = [
         "class A:\n    def f(self, x):\n        self.p = torch.clamp(x, 0, 1)\n"
         "    def g(self):\n        return torch.log(self.p)\n",
     ),
+    ("CLP301", "class A:\n    def f(self):\n        p = torch.clamp(self.p, 0, 1)\n        return self.p\n"),
+    ("CLP307", "d = torch.clamp(a - b, -1, 1)\ndef f():\n    return (d ** 2).mean()\nf().backward()\n"),
     ("CLP307", "td = torch.clamp(a - b, -1, 1)\nsame = td\nloss = (same ** 2).mean()\nloss.backward()\n"),
     ("CLP307", "def f(a, b):\n    d = a - b\n    return torch.clamp(d, -c, c)\nloss = f(x, y).pow(2).mean()\n"),
     ("CLP309", "self.t = torch.nn.Parameter(x)\nt = self.t.view(1, -1)\ny = torch.clamp(x, -t, t)\n"),

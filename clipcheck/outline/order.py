@@ -147,7 +147,11 @@ def is_in_loop(site: Site) -> bool:
 def _is_step(node: ast.expr) -> bool:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "step":
         return False
-    return last_name(node.func.value).strip("_") in ("optimizer", "optim", "opt", "scaler")
+    name = last_name(node.func.value).strip("_")
+    if name == "scaler":
+        return True
+    # What is handed over may be a closure, in which the backward pass runs.
+    return name in ("optimizer", "optim", "opt") and not node.args and not node.keywords
 
 
 def _is_own_step(site: Site, outline: Outline) -> bool:

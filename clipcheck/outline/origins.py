@@ -6,10 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from clipcheck.outline.given import Given
 from clipcheck.outline.outline import Outline, Site, last_name, walk
 from clipcheck.outline.pieces import CannotTellError
-from clipcheck.outline.scopes import Bound, Home, Scopes
+from clipcheck.outline.scopes import ANYWHERE, Bound, Home, Scopes
 
 _MOST_SOURCES = 500
 _MOST_PARTS = 5000
@@ -17,7 +16,11 @@ _MOST_PARTS = 5000
 
 def given(outline: Outline, name: str) -> list[ast.expr]:
     """What the file gives to a name or attribute. Raises CannotTellError."""
-    return outline.once(Given).to(name)
+    return [bound.value for bound in outline.once(Scopes).named(name, ANYWHERE)]
+
+
+def _returned(outline: Outline, function: str) -> list[ast.expr]:
+    return [bound.value for bound in outline.once(Scopes).returned(function)]
 
 
 def sources(outline: Outline, node: ast.expr) -> Iterator[ast.expr]:
@@ -33,7 +36,7 @@ def sources(outline: Outline, node: ast.expr) -> Iterator[ast.expr]:
         if isinstance(node, (ast.Name, ast.Attribute)):
             todo += given(outline, last_name(node))
         elif isinstance(node, ast.Call):
-            todo += [*node.args, *outline.once(Given).returned(last_name(node.func))]
+            todo += [*node.args, *_returned(outline, last_name(node.func))]
             todo += [node.func.value] if isinstance(node.func, ast.Attribute) else []
         elif isinstance(node, ast.IfExp):
             todo += [node.body, node.orelse]

@@ -146,10 +146,8 @@ class _Trace:
 
     def _copes(self, at: _At) -> bool:
         """Whether the function reckons with infinities."""
-        above, node = self._above(at.tree), at.node
-        while node in above and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            node = above[node]
-        return not isinstance(node, ast.Module) and any(last_name(inner) in _COPING for inner in walk(node))
+        function = self._function(at)
+        return function is not None and any(last_name(inner) in _COPING for inner in walk(function))
 
     def _into(self, at: _At, name: str, call: ast.Call) -> None:
         """On to the uses of the parameter that a function of the file is given the value for."""
@@ -163,6 +161,10 @@ class _Trace:
     def _bound(self, at: _At, target: ast.expr) -> None:
         if isinstance(target, ast.Name):
             self._use(target.id, at)
+            if self._function(at) is None:  # what is bound outside of functions, all of them may read
+                places = self._outline.occurrences(frozenset({target.id}))
+                for tree in {self._outline.tree_at(start): None for start, _ in places}:
+                    self._use(target.id, at._replace(tree=tree))
         elif isinstance(target, ast.Attribute):
             self._use_attribute(target.attr, at)
 
@@ -179,14 +181,17 @@ class _Trace:
                 self._go(at, node)
 
     def _to_callers(self, at: _At, statement: ast.Return) -> None:
-        above = self._above(at.tree)
-        node: ast.AST = statement
-        while not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            if node not in above:
-                return
-            node = above[node]
-        for site in self._outline.calls({node.name}):
+        function = self._function(at._replace(node=statement))
+        for site in self._outline.calls({function.name}) if function is not None else ():
             self._todo.append(_At(site.call, site.tree, at.is_turned))
+
+    def _function(self, at: _At) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The function that something stands in."""
+        above = self._above(at.tree)
+        node: ast.AST | None = at.node
+        while node is not None and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node = above.get(node)
+        return node
 
     def _above(self, tree: ast.Module) -> dict[ast.AST, ast.AST]:
         """What each node of a part of the file stands in."""

@@ -63,7 +63,7 @@ from clipcheck.model.networks import NetworkLayer
 from clipcheck.model.script import Script
 from clipcheck.outline import Outline, last_name, walk
 from clipcheck.outline.origins import sources
-from clipcheck.outline.shapes import Clip, value_clips
+from clipcheck.outline.shapes import Clip, is_thrown_away, value_clips
 from clipcheck.rule import Rule, note
 
 
@@ -202,7 +202,7 @@ def _may_make_clip(node: ast.expr, outline: Outline) -> bool:
 
 def _may_be_partial(clip: Clip, outline: Outline) -> bool:
     """Whether it may clip one variable, one layer, one parameter of a module, or what is called a weight."""
-    if clip.in_place and outline.has(rb"named_parameters"):
+    if (clip.in_place or is_thrown_away(clip.site)) and outline.has(rb"named_parameters"):
         return True
     subject = clip.subject
     while isinstance(subject, ast.Attribute) and subject.attr == "data":
