@@ -165,6 +165,21 @@ def test_a_closure_runs_before_the_update_of_its_step() -> None:
     assert after(source) == [{"optimizer.step(closure)"}]
 
 
+def test_a_closure_that_leads_to_its_own_step_ends() -> None:
+    source = """
+        def first():
+            loss = optimizer.step(second)
+            clip_grad_norm_(model.parameters(), 1.0)
+            return loss
+
+        def second():
+            return optimizer.step(first)
+
+        optimizer.step(first)
+    """
+    assert after(source) == [{"optimizer.step(first)"}]
+
+
 def test_helpers_and_methods_of_the_file_are_looked_into() -> None:
     source = """
         def update(opt):

@@ -262,16 +262,21 @@ class _Course:
         for argument in call.args:
             function = self._function(argument.value)
             if function is not None:
-                return self._inlined(function, call, {})
+                return None if self._is_running(function) else self._inlined(function, call, {})
         return None
+
+    def _is_running(self, function: cst.FunctionDef) -> bool:
+        """Whether this stands in the function, or in what that calls."""
+        env: Env | None = self.env
+        while env is not None and env.function is not function:
+            env = env.caller
+        return env is not None
 
     def helper(self, call: cst.Call) -> c.Course | None:
         """The body of a function or method of this file that a call runs."""
         callee = self._callee(call)
         function = self._function(callee)
-        if function is None or function is self.env.function:
-            return None
-        if any(function is self._function(self._callee(outer.node)) for outer in self.via):
+        if function is None or self._is_running(function):
             return None
         if len(self.via) >= _DEEPEST or not self.reader.left:
             unknown = Seen(Action.UNKNOWN, Call(call, self.reading))
