@@ -306,6 +306,7 @@ VALUES_THAT_MAY_BE_WRONG = [
     ("CLP303", "def f(x):\n    low = 2\n    def g():\n        return np.clip(x, low, 1)\n"),
     ("CLP303", "class A:\n    low, high = 1, 0\n    def f(self, x):\n        np.clip(x, self.low, self.high)\n"),
     ("CLP303", "def main():\n    p.add_argument('--low', default=2)\n    np.clip(x, p.parse_args().low, 1)\n"),
+    ("CLP303", "größe = 2\ndef f(x):\n    return np.clip(x, größe, 1)\n"),
     ("CLP302", "for w in model.weights:\n    clipped = np.clip(w, 0, 1)\n    w = clipped\n"),
     ("CLP304", "import keras\ntf.keras.backend.clip(x, min_value=0)\n"),
     ("CLP304", "for p in net.parameters():\n    g = p.grad\n    g.data.clamp_(max=1)\n"),

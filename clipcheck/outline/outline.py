@@ -25,7 +25,9 @@ _TARGET = re.compile(rb"([A-Za-z_]\w*)\s*(?::[^=\n]*)?\Z")
 _FAR = 400
 _LAST_WORD = re.compile(rb"(\w+)[\])\s]*\Z")
 _IMPORTED = re.compile(rb"import\b\s*(\([^)]*\)|[^\n\\]*(?:\\\r?\n[^\n\\]*)*)")
-_WORD = re.compile(rb"(?<!\w)[A-Za-z_]\w*")
+_WORD = re.compile(rb"(?<![\w\x80-\xff])[A-Za-z_\x80-\xff][\w\x80-\xff]*")
+_GIVEN = re.compile(rb"\s*(=)(?!=)")
+_GIVEN_NAME = re.compile(rb"\s*(?::[^=\n]*)?=[\s\\(]*([A-Za-z_]\w*)[\w.]*[ \t)]*(?:[\n\r#;]|\Z)")
 
 
 T = TypeVar("T")
@@ -114,6 +116,7 @@ class Outline:
         self.data = data
         self._found: dict[tuple[bytes, int], bool] = {}
         self._held: dict[bytes, bool] = {}
+        self._behinds: dict[tuple[str, re.Pattern[bytes]], frozenset[str]] = {}
         self._words: dict[bytes, frozenset[str]] = {}
         self._calls: dict[tuple[frozenset[str], bytes], tuple[Site, ...]] = {}
         self._aliases: dict[frozenset[str], frozenset[str]] = {}
@@ -186,7 +189,7 @@ class Outline:
         while at >= 0:
             names = _IMPORTED.match(self.data, at)
             if names:
-                yield from (word.decode() for word in _WORD.findall(names[1]))
+                yield from (word.decode(errors="replace") for word in _WORD.findall(names[1]))
             at = self.data.find(b"import", at + 6)
 
     @property
@@ -196,10 +199,23 @@ class Outline:
 
     def is_renamed(self, name: str) -> bool:
         """Whether a name may stand for something of another name, by `import … as` or a plain assignment."""
-        word = name.encode()
-        return self.has(rb"as\s+%s\b" % word) or self.has(
-            rb"%s\s*=[\s\\(]*[A-Za-z_][\w.]*[ \t)]*(?:[\n\r#;]|\Z)" % word
-        )
+        return self.has(rb"as\s+%s\b" % name.encode()) or bool(self.names_given(name))
+
+    def is_given(self, name: str) -> bool:
+        """Whether something is assigned to a name, or to an attribute or keyword of that name."""
+        return bool(self._behind(name, _GIVEN))
+
+    def names_given(self, name: str) -> frozenset[str]:
+        """The first words of dotted names that are assigned to a name: `numpy` for `xp = numpy.ma`."""
+        return self._behind(name, _GIVEN_NAME)
+
+    def _behind(self, name: str, pattern: re.Pattern[bytes]) -> frozenset[str]:
+        """What the group of a pattern holds that is found right behind a name."""
+        known = self._behinds.get((name, pattern))
+        if known is None:
+            found = (pattern.match(self.data, end) for _, end in self.occurrences(frozenset({name})))
+            known = self._behinds[name, pattern] = frozenset(match[1].decode() for match in found if match)
+        return known
 
     def calls(self, names: Iterable[str], near: bytes = b"") -> tuple[Site, ...]:
         """The calls of functions and methods of these names, also under other names that the file gives them.

@@ -83,7 +83,7 @@ def _forms(site: Site, outline: Outline) -> tuple[bool, bool]:
     root = site.root
     if root is None:
         return False, True
-    is_bound = outline.has(rb"\b%s\s*=(?!=)" % root.encode())
+    is_bound = outline.is_given(root)
     return may_be_module(site.call.func, outline), root not in outline.imported or is_bound
 
 
@@ -92,7 +92,7 @@ def may_be_of(library: str, function: ast.expr, outline: Outline) -> bool:
     word, root = library.encode(), _root(function)
     if not outline.has(word):
         return False
-    if root is function or not isinstance(root, ast.Name) or outline.has(rb"\b%s\s*=(?!=)" % root.id.encode()):
+    if root is function or not isinstance(root, ast.Name) or outline.is_given(root.id):
         return True
     if library == "keras" and library in ast.unparse(function):  # tf.keras
         return True
@@ -131,10 +131,7 @@ def meanings(name: str, outline: Outline) -> list[str]:
     for each in known:
         if each in outline.imported:
             continue
-        plain = outline.found(
-            rb"\b%s\s*(?::[^=\n]*)?=[\s\\(]*([A-Za-z_]\w*)[\w.]*[ \t)]*(?:[\n\r#;]|\Z)" % each.encode()
-        )
-        known += sorted(plain.difference(known))
+        known += sorted(outline.names_given(each).difference(known))
     return known
 
 
