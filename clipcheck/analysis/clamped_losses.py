@@ -23,7 +23,6 @@ from clipcheck.model.value import Instance, Tensor
 _LOSS = re.compile(r"(^|_)(loss|cost)(es)?(_?(\d+|sum|mean|total|value|fn|train))?$", re.IGNORECASE)
 _LOSS_MAKER = re.compile(r"loss|objective|cost|criterion", re.IGNORECASE)
 _ERROR = re.compile(r"(^|_)(td|td_?err(or)?s?|td_?delta|bellman_?err(or)?|err|error|residual)$", re.IGNORECASE)
-_DETACHED = re.compile(r"\.(detach\(\)|data|item\(\))$")
 _HUGE = 1e4
 """From here on a bound is there for infinities and not for a loss."""
 _MOST_STEPS = 300

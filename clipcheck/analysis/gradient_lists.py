@@ -19,7 +19,6 @@ _GLOBAL_NORM = "tensorflow.clip_by_global_norm"
 _APPLIERS = frozenset({"apply_gradients", "apply"})
 _LISTERS = frozenset({"builtins.list", "builtins.tuple"})
 _BLOCKS = (cst.IndentedBlock, cst.SimpleStatementSuite, cst.Module)
-_VARIABLES = frozenset({"trainable_variables", "trainable_weights", "variables"})
 _GRADIENT = re.compile(r"^_?(g|gv|gvs|dw|\w*grads?\w*)$", re.IGNORECASE)
 
 

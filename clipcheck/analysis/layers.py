@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -432,9 +431,3 @@ class _TorchLayers:
 
     def _class_named(self, name: str) -> cst.ClassDef | None:
         return next((c for c in self.reading.tree.all(cst.ClassDef) if c.name.value == name), None)
-
-
-def given_constraints(layers: list[NetworkLayer]) -> Iterator[Argument]:
-    """Every constraint argument that is given to one of the layers."""
-    for layer in layers:
-        yield from layer.given

@@ -47,14 +47,6 @@ def selected(cards: Iterable[Card], settings: Settings) -> tuple[Card, ...]:
     return tuple(card for card in cards if settings.is_selected(card.code, card.default))
 
 
-def families(cards: Iterable[Card]) -> dict[str, tuple[Card, ...]]:
-    """The rules of each family, in the order given."""
-    grouped: dict[str, tuple[Card, ...]] = {}
-    for card in cards:
-        grouped[card.family] = (*grouped.get(card.family, ()), card)
-    return grouped
-
-
 def _selectors(settings: Settings) -> Iterator[tuple[str, str]]:
     lists = {
         "select": settings.select or (),

@@ -97,8 +97,6 @@ TENSOR_NAMESPACES = (
 
 TENSOR_ANNOTATIONS = frozenset({"torch.Tensor", "torch.FloatTensor", "torch.nn.Parameter", "torch.autograd.Variable"})
 
-FLOAT_TENSORS = {"torch.HalfTensor": "float16", "torch.FloatTensor": "float32", "torch.DoubleTensor": "float64"}
-
 TENSOR_HOOKS = frozenset({"register_hook"})
 """The methods that register a hook which is given a gradient, and may return another one in its place."""
 

@@ -32,11 +32,6 @@ class Bound(Struct, frozen=True):
         return self.code.number
 
     @property
-    def is_none(self) -> bool:
-        value = self.code.value
-        return isinstance(value, Constant) and value.value is None
-
-    @property
     def is_assumed(self) -> bool:
         """Whether its number is a default that somebody may override."""
         value = self.code.value

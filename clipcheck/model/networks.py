@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from msgspec import Struct
 
 from clipcheck.model.code import Argument, Call, Code
@@ -78,10 +76,6 @@ class Network(Struct, frozen=True):
     def has_moving_statistics(self) -> bool:
         """Whether it surely has a layer such as BatchNorm, whose statistics are weights that nothing trains."""
         return any(layer.moving_statistics for layer in self.layers)
-
-    @property
-    def normalizations(self) -> Iterator[NetworkLayer]:
-        return (layer for layer in self.layers if layer.normalization)
 
     @property
     def spoken_name(self) -> str:

@@ -51,9 +51,5 @@ class Script:
         """Every call of the file, in the order of the source."""
         return self.all(Call)
 
-    def calls_to(self, *apis: str) -> list[Call]:
-        """The calls to functions or classes that the framework tables know under one of these names."""
-        return [call for call in self.calls if call.callee.api in apis]
-
     def code(self, node: cst.CSTNode) -> Code:
         return as_code(node, self.reading)

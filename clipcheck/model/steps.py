@@ -86,10 +86,6 @@ class Event(Struct, frozen=True):
         wipes the gradients out."""
         return self.bound is not None and (self.bound.number == math.inf or self.bound.value in _ZEROS)
 
-    def is_guarded_by(self, ending: str) -> bool:
-        """Whether it runs only if a flag holds whose key ends like this."""
-        return any(holds and key.endswith(ending) for key, holds in self.guards)
-
     @property
     def told(self) -> str:
         """How a story of events names it: its words and its line."""
