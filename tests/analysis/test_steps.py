@@ -165,6 +165,13 @@ def test_a_closure_runs_before_the_update_of_its_step() -> None:
     assert after(source) == [{"optimizer.step(closure)"}]
 
 
+@pytest.mark.parametrize(("arguments", "model"), [("1.0, 2.0", "net"), ("1.0, other.parameters()", None)])
+def test_a_bound_comes_first_where_what_is_clipped_clips_itself(arguments: str, model: str | None) -> None:
+    """FSDP takes the norm and its type; parameters behind a number are handed over in the wrong order."""
+    (clip,) = clips(f"for x in loader:\n    loss.backward()\n    net.clip_grad_norm_({arguments})\n")
+    assert clip.event.model == model
+
+
 def test_a_closure_that_leads_to_its_own_step_ends() -> None:
     source = """
         def first():

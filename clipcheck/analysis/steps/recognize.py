@@ -98,7 +98,9 @@ class Recognizer(Objects):
         arguments = call.arguments
         target = arguments[0].code if arguments else None
         if target is None or target.number is not None:
-            return Seen(Action.CLIP_GRADIENTS, call, models=one(self.key(call.receiver, env)), bound=target)
+            is_of_receiver = all(argument.code.number is not None for argument in arguments)
+            model = self.key(call.receiver, env) if is_of_receiver else None
+            return Seen(Action.CLIP_GRADIENTS, call, models=one(model), bound=target)
         key = self.key(target, env)
         is_of_optimizer = self.is_optimizer(target, key)
         place = 2 if call.method == "clip_gradients" and not is_of_optimizer else 1  # Fabric's: (model, optimizer, …)
