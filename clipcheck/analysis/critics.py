@@ -42,7 +42,7 @@ _OTHER_GAN = re.compile(r"BCE|cross_?entropy|softplus|mse_?loss|log_?sigmoid|lsg
 _RESHAPED = frozenset({"view", "reshape", "squeeze", "float"})
 
 _SMALL = 0.1
-"""WGAN bounds weights by 0.01; a gradient clip as small as that is hardly ever meant as one (REALWORLD.md, P1)."""
+"""WGAN bounds weights by 0.01; a gradient clip as small as that is hardly ever meant as one."""
 _PAPER_RATE = 5e-5
 
 

@@ -54,7 +54,8 @@ class FileReading:
 
     def forget(self) -> None:
         """Drop everything. The parts refer to this object, and would otherwise be left to the garbage collector."""
-        self.scopes.forget()
+        if "scopes" in self.__dict__:
+            self.scopes.forget()
         self.__dict__.clear()
 
     @cached_property

@@ -379,8 +379,9 @@ def _may_be_same(one: ast.expr, other: ast.expr, outline: Outline) -> bool:
 
 
 def _numbers(node: ast.expr, outline: Outline) -> Numbers:
-    is_bool = isinstance(node, ast.Constant) and isinstance(node.value, bool)
-    return Numbers(frozenset({float(node.value)})) if is_bool else numbers(outline, node)  # type: ignore[attr-defined]
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        return Numbers(frozenset({float(node.value)}))
+    return numbers(outline, node)
 
 
 def _named(variable: str) -> _Wanted:

@@ -168,8 +168,6 @@ def _weights(layer: NetworkLayer) -> str:
 
 
 _GIVEN = rb"_constraint\s*=(?!=)"
-
-
 _LISTED = rb"var_list"
 _CRITIC = re.compile(
     r"critic|discriminator|(^|_)disc(_|$|\d)|(^|_)(net_?d|d(_?(net|model|[ab12xy]))?|f_?net)$", re.IGNORECASE

@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 
 from clipcheck.diagnostic import Problem
-from clipcheck.engine import many
+from clipcheck.engine import jobs, many
 from clipcheck.engine.lint import Result
 from clipcheck.engine.many import fix_files, lint_files, lint_stream
 from clipcheck.engine.registry import load_cards
@@ -123,6 +123,15 @@ def test_processes_are_started_only_when_the_work_pays_for_them(
     with mock.patch("clipcheck.engine.jobs.in_processes", return_value=[]) as processes:
         lint_files(many_files, RULES, Settings(), jobs=jobs)
     assert [call.args[2] for call in processes.call_args_list] == ([started] if started else [])
+
+
+def test_with_one_core_nothing_is_spread(many_files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "_SHARE", 1)
+    monkeypatch.setattr(jobs, "available_cores", lambda: 1)
+    alone = lint_files(many_files, RULES, Settings(), jobs=1)
+    with mock.patch("clipcheck.engine.jobs.in_processes") as processes:
+        assert lint_files(many_files, RULES, Settings(), jobs=None) == alone
+    assert processes.call_count == 0
 
 
 def test_large_files_without_anything_in_them_start_no_process(folder: Path) -> None:
