@@ -1,4 +1,7 @@
-"""What is known of rules without importing them: their cards, kept beside the bytecode of the pack that they lie in."""
+"""What is known of rules without importing them: their cards, kept in the user's folder for such things.
+
+Not beside the bytecode: what an installer does not know stays when it uninstalls, and hides what is installed next.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from importlib.util import cache_from_source, find_spec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from zlib import crc32
 
 from clipcheck import __version__
 
@@ -112,10 +116,19 @@ def _place_of(pack: str) -> tuple[Path, Any] | None:
         source = _source_of(spec)
         if source is None:
             return None
-        kept = Path(cache_from_source(str(source.with_name(f"{pack.rpartition('.')[2]}-rules.py"))))
-        return kept.with_suffix(".cards"), [__version__, sys.version, str(source), *_files_of(spec, source)]
+        name = f"{pack}-{crc32(str(source).encode()):08x}.{sys.implementation.cache_tag}.cards"
+        return _folder() / name, [__version__, sys.version, str(source), *_files_of(spec, source)]
     except Exception:  # whatever is wrong with the pack, its import tells it better
         return None
+
+
+def _folder() -> Path:
+    """Where programs of the user keep what they can make again."""
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen, "clipcheck")
+    if sys.platform == "win32":
+        return Path(os.environ["LOCALAPPDATA"], "clipcheck", "Cache")
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "clipcheck"
 
 
 def _source_of(spec: ModuleSpec | None) -> Path | None:
@@ -154,9 +167,7 @@ def _kept(file: Path, state: Any) -> list[Card] | None:
 
 
 def _keep(file: Path, state: Any, cards: list[Card]) -> None:
-    """Beside the bytecode, where that is kept; whoever cannot write there does without."""
-    if sys.dont_write_bytecode:
-        return
+    """Whoever cannot write there does without."""
     own = file.with_suffix(f".{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Rules are known by their cards, which are kept beside the bytecode."""
+"""Rules are known by their cards, which are kept in a folder of the user."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ class One(Rule):
 
 
 @pytest.fixture
-def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+def pack(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept/__init__.py").write_text("")
     write(tmp_path / "kept", "TEAM1")
@@ -47,7 +46,8 @@ def loaded(pack: Path) -> list[str]:
     """What another process prints that loads the pack: "imported" if it has to be imported, and its codes."""
     script = "from clipcheck.engine.registry import load_cards; print([c.code for c in load_cards(('kept',))])"
     run = subprocess.run([sys.executable, "-c", script], cwd=pack.parent, capture_output=True, text=True, check=True,
-                         env={"PATH": "", "PYTHONPATH": str(Path(cards.__file__).parents[2])})  # fmt: skip
+                         env={"PATH": "", "PYTHONPATH": str(Path(cards.__file__).parents[2]),
+                              "XDG_CACHE_HOME": str(pack.parent / "cache")})  # fmt: skip
     return run.stdout.split("\n")[:-1]
 
 
@@ -70,15 +70,21 @@ def test_a_pack_that_has_changed_is_imported_again(pack: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"\x00", b"i\x01\x00\x00\x00", b"(\x02\x00\x00\x00NN"])
 def test_cards_that_are_damaged_are_made_anew(pack: Path, damage: bytes) -> None:
     loaded(pack)
-    (kept,) = (pack / "__pycache__").glob("*.cards")
+    (kept,) = (pack.parent / "cache/clipcheck").glob("kept-*.cards")
     kept.write_bytes(damage)
     assert loaded(pack) == ["imported", KNOWN]
     assert loaded(pack) == [KNOWN]
 
 
 def test_where_nothing_can_be_written_the_rules_are_imported(pack: Path) -> None:
-    (pack / "__pycache__").write_text("no folder")
+    (pack.parent / "cache").write_text("no folder")
     assert loaded(pack) == loaded(pack) == ["imported", KNOWN]
+
+
+def test_nothing_is_left_where_the_pack_lies(pack: Path) -> None:
+    """An installer would not remove it."""
+    loaded(pack)
+    assert not [path for path in pack.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
 
 
 @pytest.mark.parametrize(
